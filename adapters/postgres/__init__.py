@@ -1,0 +1,1 @@
+"""PostgreSQL: embedded or given, migrations, and the records of every domain."""

@@ -1,0 +1,1 @@
+"""Composition: settings, tiers, boot, HTTP and the command line."""

@@ -1,0 +1,1 @@
+"""The HTTP layer: it authenticates, decodes, asks an actor and encodes."""
