@@ -2,6 +2,18 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+
+from actors.runtime import (
+    ActorCrashed,
+    Address,
+    Context,
+    HandlerError,
+    InboxFull,
+    NotFound,
+    Ping,
+    Unavailable,
+    current_context,
+)
 from support.probe import (
     Do,
     LaneProbe,
@@ -17,18 +29,6 @@ from support.probe import (
     waiting_for,
 )
 from support.running import running
-
-from actors.runtime import (
-    ActorCrashed,
-    Address,
-    Context,
-    HandlerError,
-    InboxFull,
-    NotFound,
-    Ping,
-    Unavailable,
-    current_context,
-)
 
 
 async def settle() -> None:

@@ -7,10 +7,10 @@ from collections import Counter
 
 import pykka
 import pytest
-from support.probe import Do, LaneProbe, Probe, Quick
-from support.running import supervised
 
 from actors.runtime import ActorCrashed, Address, Child, HandlerError, Refusal, RestartPolicy
+from support.probe import Do, LaneProbe, Probe, Quick
+from support.running import supervised
 
 ASKERS, ASKS = 40, 250
 

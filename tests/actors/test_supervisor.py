@@ -2,11 +2,11 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from support.probe import Do, Probe, Quick, fail, sleeping
-from support.running import supervised
 
 from actors.runtime import ActorCrashed, Address, BootError, Child, RestartPolicy, Unavailable
 from actors.runtime.address import State
+from support.probe import Do, Probe, Quick, fail, sleeping
+from support.running import supervised
 
 
 class Named(Probe):

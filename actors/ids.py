@@ -1,0 +1,38 @@
+"""Identifiers as the contract spells them, and how new ones are made."""
+
+import secrets
+import string
+from typing import NewType
+from uuid import uuid4
+
+OrgId = NewType("OrgId", str)
+ApplicationId = NewType("ApplicationId", str)
+UserId = NewType("UserId", str)
+ApiKeyId = NewType("ApiKeyId", str)
+CredentialId = NewType("CredentialId", str)
+ModelId = NewType("ModelId", str)
+PackageId = NewType("PackageId", str)
+RunId = NewType("RunId", str)
+InstanceId = NewType("InstanceId", str)
+
+_ALPHANUMERIC = string.ascii_letters + string.digits
+
+
+def new_uuid() -> str:
+    """A plain UUID, as organizations, models, credentials and API key rows have."""
+    return str(uuid4())
+
+
+def new_application_id() -> ApplicationId:
+    """`app_` and a UUID."""
+    return ApplicationId(f"app_{uuid4()}")
+
+
+def new_run_id() -> RunId:
+    """`run_` and a UUID."""
+    return RunId(f"run_{uuid4()}")
+
+
+def new_user_id() -> UserId:
+    """32 letters and digits, opaque."""
+    return UserId("".join(secrets.choice(_ALPHANUMERIC) for _ in range(32)))

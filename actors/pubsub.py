@@ -1,0 +1,158 @@
+"""The bus: facts, published once, delivered to whoever subscribed to one of their topics.
+
+Topics are plain strings: `run/<id>`, `application/<id>`, `agent/<application>/<package>`. An event
+names its own. Delivery is at most once and in publishing order per publisher; the database is the
+truth, so a subscriber that missed something reads it there. Implementations: LocalPubSub (within
+this process).
+"""
+
+import asyncio
+from abc import abstractmethod
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias, assert_never
+
+import msgspec
+
+from actors.runtime import Actor, Address, Event, Request
+
+QUEUE_LIMIT = 2000
+
+
+class Publish(Request["PubSub", None], frozen=True, kw_only=True):
+    """Deliver `event` under each of its topics. Usually told: a publisher waits for nobody."""
+
+    event: Event
+
+
+class Subscribe(Request["PubSub", "Subscription"], frozen=True, kw_only=True):
+    """Receive what is published under any of `topics` from now on."""
+
+    topics: frozenset[str]
+    limit: int = QUEUE_LIMIT
+
+
+class Unsubscribe(Request["PubSub", None], frozen=True, kw_only=True):
+    """End a subscription; one that has ended already is no mistake."""
+
+    subscription: "Subscription"
+
+
+class Lagged(msgspec.Struct, frozen=True):
+    """The subscription ended because it was not read fast enough; `missed` is where it stopped."""
+
+    limit: int
+
+
+PubSubMessage: TypeAlias = Publish | Subscribe | Unsubscribe
+
+
+class Subscription:
+    """A bounded queue of events, read by `async for`.
+
+    When it is full it ends: what was queued is still delivered, then comes one `Lagged`. The
+    publisher never waits and other subscribers notice nothing.
+    """
+
+    def __init__(self, topics: frozenset[str], limit: int) -> None:
+        self.topics = topics
+        self.limit = limit
+        self._events: deque[Event | Lagged] = deque()
+        self._ended = False
+        self._wakeup = asyncio.Event()
+
+    def offer(self, event: Event) -> bool:
+        """Queue an event. Returns False when this ended the subscription."""
+        if self._ended:
+            return False
+        if len(self._events) >= self.limit:
+            self._events.append(Lagged(self.limit))
+            self.end()
+            return False
+        self._events.append(event)
+        self._wakeup.set()
+        return True
+
+    def end(self) -> None:
+        """Deliver nothing more than what is queued."""
+        self._ended = True
+        self._wakeup.set()
+
+    def __aiter__(self) -> AsyncIterator[Event | Lagged]:
+        return self
+
+    async def __anext__(self) -> Event | Lagged:
+        while not self._events:
+            if self._ended:
+                raise StopAsyncIteration
+            self._wakeup.clear()
+            await self._wakeup.wait()
+        return self._events.popleft()
+
+
+class PubSub(Actor):
+    """Keeps the subscriptions of this process and delivers to them.
+
+    An implementation supplies `broadcast`, which makes `deliver` happen in every process that
+    shares the bus, this one included.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_topic: dict[str, set[Subscription]] = {}
+
+    async def receive(self, message: PubSubMessage) -> Any:
+        match message:
+            case Publish():
+                return await self.broadcast(message.event)
+            case Subscribe():
+                return self._subscribe(message)
+            case Unsubscribe():
+                return self._forget(message.subscription)
+            case _:
+                assert_never(message)
+
+    @abstractmethod
+    async def broadcast(self, event: Event) -> None: ...
+
+    def deliver(self, event: Event) -> None:
+        """Offer `event` to every local subscription of one of its topics, once."""
+        hearers: set[Subscription] = set()
+        for topic in event.topics:
+            hearers |= self._by_topic.get(topic, set())
+        for hearer in hearers:
+            if not hearer.offer(event):
+                self._forget(hearer)
+
+    async def stopped(self) -> None:
+        for subscriptions in self._by_topic.values():
+            for subscription in subscriptions:
+                subscription.end()
+        self._by_topic.clear()
+
+    def _subscribe(self, message: Subscribe) -> Subscription:
+        subscription = Subscription(message.topics, message.limit)
+        for topic in message.topics:
+            self._by_topic.setdefault(topic, set()).add(subscription)
+        return subscription
+
+    def _forget(self, subscription: Subscription) -> None:
+        subscription.end()
+        for topic in subscription.topics:
+            hearers = self._by_topic.get(topic)
+            if hearers is not None:
+                hearers.discard(subscription)
+                if not hearers:
+                    del self._by_topic[topic]
+
+
+@asynccontextmanager
+async def subscription(pubsub: Address[PubSub], *topics: str) -> AsyncGenerator[Subscription, None]:
+    """A subscription for the length of a block."""
+    subscribed = await pubsub.ask(Subscribe(topics=frozenset(topics)))
+    try:
+        yield subscribed
+    finally:
+        subscribed.end()
+        pubsub.tell(Unsubscribe(subscription=subscribed))

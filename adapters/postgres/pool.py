@@ -1,0 +1,112 @@
+"""The handle to the connections of whichever Database is alive."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from actors.runtime import Unavailable
+
+ACQUIRE_SECONDS = 10.0
+MAX_CONNECTIONS = 20
+
+
+class Pool:
+    """Connections, opened and closed by a Database actor and shared by all records.
+
+    While no Database is alive, and whenever the server cannot be reached, everything here refuses
+    with `Unavailable`: the driver's own connection errors end at this class.
+    """
+
+    def __init__(self) -> None:
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self, **connect: Any) -> None:
+        """Connect; `connect` is what `asyncpg.connect` takes."""
+        self._pool = await asyncpg.create_pool(
+            **connect,
+            min_size=1,
+            max_size=MAX_CONNECTIONS,
+            max_inactive_connection_lifetime=60,
+            init=_teach_json,
+            # No record leaves session state behind, so there is nothing to reset on release.
+            reset=_nothing,
+        )
+
+    async def close(self) -> None:
+        """Close every connection, at once those still in use."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """One connection, in autocommit."""
+        if self._pool is None:
+            raise Unavailable("the database is not available", retry_after=1)
+        with _translated():
+            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """One connection inside a transaction: committed on success, else rolled back."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """All rows of one statement."""
+        async with self.connection() as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
+            return rows
+
+    async def fetchrow(self, query: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row of one statement, if it has any."""
+        async with self.connection() as connection:
+            return await connection.fetchrow(query, *arguments)
+
+    async def fetchval(self, query: str, *arguments: Any) -> Any:
+        """The first value of the first row of one statement, if it has any."""
+        async with self.connection() as connection:
+            return await connection.fetchval(query, *arguments)
+
+    async def execute(self, query: str, *arguments: Any) -> None:
+        """One statement whose rows are of no interest."""
+        async with self.connection() as connection:
+            await connection.execute(query, *arguments)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (
+        OSError,
+        TimeoutError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.TooManyConnectionsError,
+        asyncpg.AdminShutdownError,
+        asyncpg.CrashShutdownError,
+    ) as error:
+        raise Unavailable(f"the database cannot be reached: {error}", retry_after=1) from error
+    except asyncpg.InterfaceError as error:
+        # The driver uses one class for a closed connection and for a wrong call.
+        if "clos" not in str(error):
+            raise
+        raise Unavailable(f"the database cannot be reached: {error}", retry_after=1) from error
+
+
+async def _teach_json(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: msgspec.json.encode(value).decode(),
+        decoder=msgspec.json.decode,
+    )
+
+
+async def _nothing(_: asyncpg.Connection) -> None:
+    """Leave the connection as it is."""

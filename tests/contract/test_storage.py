@@ -1,0 +1,191 @@
+"""What every Storage promises."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from actors.runtime import ActorCrashed, Address, HandlerError, NotFound, Rejected, Unavailable
+from actors.storage import Body, DeleteBlob, OpenBlob, PutBlob, Storage, chunks
+from support.running import running
+
+
+@pytest.fixture(params=[pytest.param("local_storage", id="local")])
+async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Address[Storage]]:
+    async with running(request.getfixturevalue(request.param)) as address:
+        yield address
+
+
+async def put(storage: Address[Storage], key: str, content: bytes) -> int:
+    return await storage.ask(PutBlob(key=key, body=chunks(content)))
+
+
+async def read(storage: Address[Storage], key: str) -> bytes:
+    return await (await storage.ask(OpenBlob(key=key))).read()
+
+
+async def test_a_blob_is_read_as_it_was_put(storage: Address[Storage]) -> None:
+    content = bytes(range(256)) * 5000
+    assert await put(storage, "a/b/@acme/c-1.0.0.afps", content) == len(content)
+    blob = await storage.ask(OpenBlob(key="a/b/@acme/c-1.0.0.afps"))
+
+    assert blob.size == len(content)
+    assert await blob.read() == content
+
+
+async def test_an_empty_blob_is_a_blob(storage: Address[Storage]) -> None:
+    await put(storage, "empty", b"")
+
+    assert await read(storage, "empty") == b""
+
+
+async def test_a_blob_put_twice_keeps_the_last_body(storage: Address[Storage]) -> None:
+    await put(storage, "k", b"one")
+    await put(storage, "k", b"two")
+
+    assert await read(storage, "k") == b"two"
+
+
+async def test_a_missing_blob_is_refused(storage: Address[Storage]) -> None:
+    await put(storage, "folder/k", b"x")
+    for key in ("missing", "folder", "folder/k/deeper"):
+        with pytest.raises(NotFound):
+            await storage.ask(OpenBlob(key=key))
+
+
+async def test_deleting_is_idempotent(storage: Address[Storage]) -> None:
+    await put(storage, "k", b"x")
+    await storage.ask(DeleteBlob(key="k"))
+    await storage.ask(DeleteBlob(key="k"))
+
+    with pytest.raises(NotFound):
+        await storage.ask(OpenBlob(key="k"))
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/a", "a/", "a//b", "../a", "a/../b", ".hidden", "a/.b", "a\\b", "a\0b", "a b"]
+)
+async def test_a_key_that_could_leave_its_place_is_refused(
+    storage: Address[Storage], key: str
+) -> None:
+    with pytest.raises(Rejected):
+        await put(storage, key, b"x")
+    with pytest.raises(Rejected):
+        await storage.ask(OpenBlob(key=key))
+
+
+async def test_a_body_that_fails_stores_nothing_and_is_closed(storage: Address[Storage]) -> None:
+    closed: list[bool] = []
+
+    async def broken() -> Body:
+        try:
+            yield b"half"
+            raise ConnectionResetError("the client went away")
+        finally:
+            closed.append(True)
+
+    await put(storage, "k", b"whole")
+    with pytest.raises((HandlerError, ActorCrashed)):
+        await storage.ask(PutBlob(key="k", body=broken()))
+
+    assert await read(storage, "k") == b"whole"
+    assert closed == [True]
+
+
+async def test_a_body_over_its_limit_stores_nothing(storage: Address[Storage]) -> None:
+    with pytest.raises(Rejected) as caught:
+        await storage.ask(PutBlob(key="k", body=chunks(b"12345"), limit=4))
+
+    assert caught.value.code == "payload_too_large"
+    with pytest.raises(NotFound):
+        await storage.ask(OpenBlob(key="k"))
+
+
+async def test_a_body_that_goes_silent_is_given_up(
+    storage: Address[Storage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.storage.IDLE_SECONDS", 0.01)
+
+    async def silent() -> Body:
+        yield b"one"
+        await asyncio.sleep(3600)
+
+    with pytest.raises(Unavailable, match="nothing arrived"):
+        await storage.ask(PutBlob(key="k", body=silent()))
+
+
+async def test_a_slow_upload_outlives_the_deadline_of_its_ask(storage: Address[Storage]) -> None:
+    gate = asyncio.Event()
+
+    async def slow() -> Body:
+        yield b"one "
+        await gate.wait()
+        yield b"two"
+
+    upload = asyncio.create_task(storage.ask(PutBlob(key="k", body=slow()), within=0.02))
+    await asyncio.sleep(0.1)
+    gate.set()
+    await upload
+
+    assert await read(storage, "k") == b"one two"
+
+
+async def test_slow_uploads_do_not_block_reads(storage: Address[Storage]) -> None:
+    gate = asyncio.Event()
+
+    async def slow() -> Body:
+        await gate.wait()
+        yield b"late"
+
+    await put(storage, "k", b"here")
+    uploads = [
+        asyncio.create_task(storage.ask(PutBlob(key=f"slow/{n}", body=slow()))) for n in range(40)
+    ]
+    assert await asyncio.wait_for(read(storage, "k"), 2) == b"here"
+    gate.set()
+    await asyncio.gather(*uploads)
+
+    assert await read(storage, "slow/39") == b"late"
+
+
+async def test_a_cancelled_upload_stores_nothing(storage: Address[Storage]) -> None:
+    begun = asyncio.Event()
+
+    async def endless() -> Body:
+        while True:
+            begun.set()
+            yield b"x"
+            await asyncio.sleep(0)
+
+    upload = asyncio.create_task(storage.ask(PutBlob(key="k", body=endless())))
+    await begun.wait()
+    upload.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await upload
+    await asyncio.sleep(0.05)
+
+    with pytest.raises(NotFound):
+        await storage.ask(OpenBlob(key="k"))
+
+
+async def test_writers_of_one_key_never_mix(storage: Address[Storage]) -> None:
+    bodies = [bytes([n]) * 300_000 for n in range(8)]
+    await asyncio.gather(*(put(storage, "k", body) for body in bodies))
+
+    assert await read(storage, "k") in bodies
+
+
+async def test_a_blob_being_read_survives_its_replacement(storage: Address[Storage]) -> None:
+    await put(storage, "k", b"old" * 200_000)
+    blob = await storage.ask(OpenBlob(key="k"))
+    await put(storage, "k", b"new")
+
+    assert await blob.read() == b"old" * 200_000
+
+
+async def test_blobs_survive_a_restart(request: pytest.FixtureRequest) -> None:
+    factory = request.getfixturevalue("local_storage")
+    async with running(factory) as first:
+        await put(first, "k", b"kept")
+    async with running(factory) as second:
+        assert await read(second, "k") == b"kept"
