@@ -52,7 +52,7 @@ class Actor(pykka.Actor):
         self.name = inbox.owner = type(self).__name__
         self.ready: Reply[None] = Reply()
         self.exit: BaseException | None = None
-        self._open = False
+        self._is_open = False
         self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owned: set[asyncio.Task[Any]] = set()
         self._stop_askers: list[Reply[Any]] = []
@@ -124,14 +124,14 @@ class Actor(pykka.Actor):
         current_context.set(Context(actor=self.name))
         try:
             await self.started()
-            self._open = True
+            self._is_open = True
             self.ready.set(None)
             for channel in self.inbox.channels:
                 self._serve_waiting(channel)
             self._end_if_drained()
             await self._end
         except asyncio.CancelledError:
-            self.exit = None if self._open else Unavailable(f"{self.name} was stopped")
+            self.exit = None if self._is_open else Unavailable(f"{self.name} was stopped")
         except BaseException as error:  # noqa: BLE001 - whatever ends an actor is its exit
             self.exit = error
         finally:
@@ -158,7 +158,7 @@ class Actor(pykka.Actor):
             self.inbox.metrics.dead_letters += 1
             ended = Unavailable(f"{self.name} ended before it served this", retry_after=1)
             self.inbox.get().fail(ended)
-        if not self._open:
+        if not self._is_open:
             self.ready.fail(self.exit or Unavailable(f"{self.name} was stopped"))
         for asker in self._stop_askers:
             asker.set(None)
@@ -173,7 +173,7 @@ class Actor(pykka.Actor):
         self._end_if_drained()
 
     def _end_if_drained(self) -> None:
-        if self._open and self.inbox.closed and self.inbox.idle and not self._end.done():
+        if self._is_open and self.inbox.closed and self.inbox.idle and not self._end.done():
             self._end.set_result(None)
 
     def _crash(self, error: BaseException) -> None:
@@ -190,7 +190,7 @@ class Actor(pykka.Actor):
 
     def _serve_waiting(self, channel: Channel) -> None:
         metrics = self.inbox.metrics
-        while self._open and channel.waiting and channel.free and not self._end.done():
+        while self._is_open and channel.waiting and channel.free and not self._end.done():
             envelope = channel.waiting.popleft()
             metrics.waiting -= 1
             if envelope.unwanted:

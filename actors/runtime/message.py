@@ -11,7 +11,7 @@ Port = TypeVar("Port", contravariant=True)
 Answer = TypeVar("Answer", covariant=True)
 
 
-class Message(msgspec.Struct, frozen=True, tag=True):
+class Message(msgspec.Struct, frozen=True, tag=True, tag_field="@type"):
     """Anything that can be put in an inbox. Subclasses repeat `frozen=True, kw_only=True`."""
 
 

@@ -1,0 +1,23 @@
+"""Port Models: providers, credentials, models, and the one a run gets."""
+
+from actors.models.models import ChooseModel as ChooseModel
+from actors.models.models import ChosenModel as ChosenModel
+from actors.models.models import CreateCredential as CreateCredential
+from actors.models.models import CreateModel as CreateModel
+from actors.models.models import ListCredentials as ListCredentials
+from actors.models.models import ListModels as ListModels
+from actors.models.models import ModelAccess as ModelAccess
+from actors.models.models import Models as Models
+from actors.models.models import OpenModel as OpenModel
+from actors.models.models import SetDefaultModel as SetDefaultModel
+from actors.models.providers import DEMO as DEMO
+from actors.models.providers import PROVIDERS as PROVIDERS
+from actors.models.providers import Provider as Provider
+from actors.models.records import Cost as Cost
+from actors.models.records import Credential as Credential
+from actors.models.records import Model as Model
+from actors.models.records import ModelRecords as ModelRecords
+from actors.models.records import NewModel as NewModel
+from actors.models.records import OrgModels as OrgModels
+from actors.models.records import StoredCredential as StoredCredential
+from actors.models.records import StoredModel as StoredModel

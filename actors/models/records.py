@@ -1,0 +1,146 @@
+"""What models and their credentials are made of, and what is kept of them."""
+
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from actors.contract import Resource, spell
+from actors.ids import CredentialId, ModelId, OrgId, UserId
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """US dollars per million tokens; an absent rate is unknown, not free."""
+
+    input: float | None = None
+    output: float | None = None
+    cache_read: float | None = None
+    cache_write: float | None = None
+
+
+class Credential(Resource, frozen=True, kw_only=True, rename=spell):
+    """Access to a provider, without its key."""
+
+    id: CredentialId
+    label: str
+    provider_id: str
+    api_shape: str
+    base_url: str
+    source: Literal["built-in", "custom"] = "custom"
+    auth_mode: Literal["api_key"] = "api_key"
+    needs_reconnection: bool = False
+    available_model_ids: list[str] | None = msgspec.field(default=None, name="available_model_ids")
+    created_by: UserId | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class Model(Resource, frozen=True, kw_only=True, rename=spell):
+    """A model an organization may run agents with."""
+
+    id: ModelId
+    label: str
+    api_shape: str
+    provider_id: str
+    provider_name: str
+    base_url: str
+    model_id: str
+    enabled: bool = True
+    is_default: bool = msgspec.field(name="is_default")
+    needs_reconnection: bool = False
+    aliased: bool = False
+    icon_url: str | None = None
+    source: Literal["built-in", "custom"]
+    credential_id: CredentialId | None
+    input: list[str] | None
+    context_window: int | None
+    max_tokens: int | None
+    reasoning: bool | None
+    cost: Cost | None
+    generation: dict[str, Any] | None = None
+    created_by: UserId | None
+    created_at: datetime | None
+    updated_at: datetime | None
+
+
+class StoredCredential(msgspec.Struct, frozen=True, kw_only=True):
+    """A credential as it is kept; its key is sealed."""
+
+    id: CredentialId
+    org_id: OrgId
+    label: str
+    provider_id: str
+    credentials_encrypted: str
+    base_url_override: str | None
+    created_by: UserId | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as it is kept, with the credential it uses."""
+
+    id: ModelId
+    org_id: OrgId
+    label: str
+    model_id: str
+    credential: StoredCredential
+    input: list[str] | None
+    context_window: int | None
+    max_tokens: int | None
+    reasoning: bool | None
+    cost: Cost | None
+    enabled: bool
+    created_by: UserId | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model to be stored."""
+
+    id: ModelId
+    org_id: OrgId
+    label: str
+    model_id: str
+    credential_id: CredentialId
+    input: list[str] | None
+    context_window: int | None
+    max_tokens: int | None
+    reasoning: bool | None
+    cost: Cost | None
+    created_by: UserId
+
+
+class OrgModels(msgspec.Struct, frozen=True, kw_only=True):
+    """The models of an organization, oldest first, and which is its default."""
+
+    models: list[StoredModel]
+    default_id: ModelId | None
+
+
+class ModelRecords(Protocol):
+    """Where models are kept. Each method is one transaction."""
+
+    async def add_credential(self, credential: StoredCredential) -> None:
+        """Store a credential."""
+        ...
+
+    async def credentials(self, org: OrgId) -> list[StoredCredential]:
+        """The credentials of an organization, oldest first."""
+        ...
+
+    async def add_model(self, model: NewModel) -> bool:
+        """Store a model; the first one of an organization without a default becomes it.
+
+        False when the organization has no such credential.
+        """
+        ...
+
+    async def models(self, org: OrgId) -> OrgModels:
+        """Every model of an organization."""
+        ...
+
+    async def set_default(self, org: OrgId, model: ModelId | None) -> None:
+        """Choose or clear the default of an organization."""
+        ...

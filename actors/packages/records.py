@@ -1,0 +1,181 @@
+"""What packages are made of, and what is kept of them."""
+
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from actors.contract import Resource, spell
+from actors.ids import ApplicationId, OrgId, PackageId, UserId
+from actors.packages.manifest import Manifest, PackageType
+from actors.packages.versions import Published, choose
+
+
+class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A published version, without its text; `integrity` is the SRI digest of its archive."""
+
+    version: str
+    integrity: str
+    yanked: bool = False
+
+
+class StoredVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A published version, whole."""
+
+    version: str
+    integrity: str
+    manifest: Manifest
+    content: str | None
+
+
+class StoredPackage(msgspec.Struct, frozen=True, kw_only=True):
+    """A package: its draft, and what was published of it, oldest version first."""
+
+    id: PackageId
+    org_id: OrgId | None
+    type: PackageType
+    source: str
+    draft_manifest: Manifest
+    draft_content: str | None
+    unpublished_changes: bool
+    lock_version: int
+    forked_from: str | None
+    auto_installed: bool
+    created_by: UserId | None
+    created_by_name: str | None
+    created_at: datetime
+    updated_at: datetime
+    versions: list[VersionRow]
+    latest: str | None
+
+    def choose(self, query: str) -> str | None:
+        """The version a query means, or None."""
+        published = [Published(v.version, v.yanked) for v in self.versions]
+        return choose(query, published, {"latest": self.latest} if self.latest else {})
+
+
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
+    """A draft to be stored and, with `publish`, a version to be published of it.
+
+    `org` is None for packages shipped with the platform. `force` overwrites an unpublished draft
+    and replaces the bytes of a published version.
+    """
+
+    package: PackageId
+    type: PackageType
+    manifest: Manifest
+    content: str | None
+    integrity: str
+    size: int
+    org: OrgId | None = None
+    application: ApplicationId | None = None
+    user: UserId | None = None
+    forked_from: PackageId | None = None
+    auto_installed: bool = False
+    publish: bool = True
+    only_new: bool = False
+    force: bool = False
+
+    @property
+    def version(self) -> str:
+        """The version of the manifest."""
+        return str(self.manifest["version"])
+
+
+class PackageItem(Resource, frozen=True, kw_only=True, rename=spell):
+    """A package in a list."""
+
+    id: PackageId
+    name: str
+    description: str | None
+    source: str
+    scope: str
+    version: str | None
+    forked_from: str | None
+    created_by: UserId | None
+    created_by_name: str | None
+    created_at: datetime
+    updated_at: datetime
+    used_by_agents: int
+    auto_installed: bool
+
+
+class AgentItem(Resource, frozen=True, kw_only=True, rename=spell):
+    """An agent in a list."""
+
+    id: PackageId
+    display_name: str = msgspec.field(name="display_name")
+    description: str | None
+    schema_version: str | None
+    author: Any
+    keywords: list[str]
+    dependencies: dict[str, dict[str, str]]
+    running_runs: int
+    source: str
+    scope: str
+    version: str | None
+    type: str = "agent"
+
+
+class RunSummary(Resource, frozen=True, kw_only=True, rename=spell):
+    """The last run of an agent, in a few words."""
+
+    id: str
+    status: str
+    started_at: datetime
+    duration: int | None
+
+
+class AgentActivity(msgspec.Struct, frozen=True, kw_only=True):
+    """How busy an agent is in one application."""
+
+    running_runs: int
+    last_run: RunSummary | None
+
+
+class PackageRecords(Protocol):
+    """Where packages are kept. Each method is one transaction."""
+
+    async def store(self, publication: Publication) -> str:
+        """Store a draft and publish it, as `rules.admit` decides over what there is.
+
+        Installs the package in the publication's application. Two publications of one package
+        wait for each other. Answers what happened: inserted, replaced, reused or drafted.
+        """
+        ...
+
+    async def find(self, package: PackageId) -> StoredPackage | None:
+        """A package, whoever owns it."""
+        ...
+
+    async def visible(
+        self, org: OrgId, application: ApplicationId, package: PackageId
+    ) -> StoredPackage | None:
+        """A package that is installed in this application, or shipped with the platform."""
+        ...
+
+    async def version(self, package: PackageId, version: str) -> StoredVersion | None:
+        """One published version, whole."""
+        ...
+
+    async def items(
+        self, org: OrgId, application: ApplicationId, kind: PackageType
+    ) -> list[PackageItem]:
+        """The visible packages of one type, by name."""
+        ...
+
+    async def agents(self, org: OrgId, application: ApplicationId) -> list[AgentItem]:
+        """The visible agents, by name, with how busy they are."""
+        ...
+
+    async def activity(self, application: ApplicationId, package: PackageId) -> AgentActivity:
+        """How busy an agent is."""
+        ...
+
+    async def owned(self, org: OrgId, packages: list[PackageId]) -> list[StoredPackage]:
+        """Those of `packages` that this organization may use: its own and the shipped ones."""
+        ...
+
+    async def system_integrities(self) -> dict[tuple[str, str], str]:
+        """(package, version) → integrity of every shipped version."""
+        ...

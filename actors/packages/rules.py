@@ -1,0 +1,76 @@
+"""Whether a publication may happen, decided over what is stored. Pure."""
+
+from typing import Literal, TypeAlias
+
+from actors.packages.records import Publication, StoredPackage
+from actors.packages.versions import Published, moves_latest, newer_than_all
+from actors.runtime import Conflict, Rejected
+
+Outcome: TypeAlias = Literal["inserted", "replaced", "reused", "drafted"]
+
+
+def admit(existing: StoredPackage | None, publication: Publication) -> Outcome:
+    """What storing `publication` means, or the refusal.
+
+    `inserted`: a new version; `replaced`: the bytes of a version, by force; `reused`: this very
+    version is there; `drafted`: nothing is published.
+    """
+    name = publication.package
+    if existing is None:
+        return "inserted" if publication.publish else "drafted"
+    if existing.org_id != publication.org:
+        raise Rejected(f"the name {name} is taken", code="name_collision", param="name")
+    if publication.only_new:
+        raise Conflict(f"there is a package {name} already", code="name_collision", param="name")
+    if existing.type != publication.type:
+        raise Rejected(
+            f"{name} is a package of type {existing.type}", code="type_mismatch", param="type"
+        )
+    _check_draft(existing, publication)
+    if not publication.publish:
+        return "drafted"
+    return _admit_version(existing, publication)
+
+
+def new_latest(existing: StoredPackage | None, publication: Publication) -> bool:
+    """Whether the tag `latest` moves to this publication's version."""
+    return moves_latest(publication.version, existing.latest if existing else None)
+
+
+def _check_draft(existing: StoredPackage, publication: Publication) -> None:
+    same = (existing.draft_manifest, existing.draft_content) == (
+        publication.manifest,
+        publication.content,
+    )
+    if existing.unpublished_changes and not same and not publication.force:
+        raise Conflict(
+            f"the draft of {publication.package} has changes that were never published: "
+            "publish them, or import with ?force=true to overwrite them",
+            code="draft_overwrite",
+        )
+
+
+def _admit_version(existing: StoredPackage, publication: Publication) -> Outcome:
+    version = publication.version
+    for stored in existing.versions:
+        if stored.version != version:
+            continue
+        if stored.integrity == publication.integrity:
+            return "reused"
+        if publication.force:
+            return "replaced"
+        raise Conflict(
+            f"{publication.package}@{version} is published with other content: "
+            "raise the version, or import with ?force=true to replace it",
+            code="integrity_mismatch",
+            param="version",
+        )
+    published = [Published(v.version, v.yanked) for v in existing.versions]
+    if not newer_than_all(version, published):
+        raise Rejected(
+            f"version {version} is not higher than {existing.versions[-1].version}, "
+            f"which is published",
+            code="post_install_failed",
+            param="version",
+        )
+    return "inserted"

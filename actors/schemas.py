@@ -1,0 +1,106 @@
+"""JSON Schema 2020-12: problems in the contract's words, and the coercion clients rely on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema_rs
+
+from actors.documents import as_list, as_object
+from actors.runtime import FieldProblem
+
+CODES = {
+    "required": "required",
+    "type": "invalid_type",
+    "format": "invalid_format",
+    "additionalProperties": "unknown_field",
+    "unevaluatedProperties": "unknown_field",
+    "anyOf": "invalid_union",
+    "oneOf": "invalid_union",
+    "propertyNames": "invalid_key",
+    "contains": "invalid_element",
+    "uniqueItems": "invalid_element",
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), "out_of_range"),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), "out_of_range"),
+    **dict.fromkeys(("minProperties", "maxProperties", "multipleOf"), "out_of_range"),
+}
+
+
+class Schema:
+    """A compiled schema. Raises `ValueError` with one sentence when `schema` is not one."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        try:
+            self._validator = jsonschema_rs.Draft202012Validator(
+                dict(schema), validate_formats=True
+            )
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+            raise ValueError(str(error).split("\n", 1)[0]) from None
+
+    def problems(self, instance: Any, under: str = "") -> list[FieldProblem]:
+        """Everything wrong with `instance`; fields are named by their path `under` a name."""
+        return [
+            FieldProblem(
+                field=_path(under, error),
+                code=CODES.get(error.kind.name, "invalid_value"),
+                message=_sentence(error),
+            )
+            for error in self._validator.iter_errors(instance)
+        ]
+
+
+def _path(under: str, error: jsonschema_rs.ValidationError) -> str:
+    path = under
+    for part in error.instance_path:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    missing = getattr(error.kind, "property", None)
+    if error.kind.name == "required" and missing:
+        return f"{path}.{missing}" if path else str(missing)
+    if error.kind.name in ("additionalProperties", "unevaluatedProperties"):
+        unexpected = str(as_list(getattr(error.kind, "unexpected", None))[0])
+        return f"{path}.{unexpected}" if path else unexpected
+    return path
+
+
+def _sentence(error: jsonschema_rs.ValidationError) -> str:
+    if error.kind.name == "required":
+        return "is required"
+    return error.message if len(error.message) <= 300 else error.message[:300] + "…"
+
+
+def coerce(values: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Forgive what forms and query strings do to values, one level deep.
+
+    Text that spells a number or a truth value becomes one where the schema wants it, a number
+    becomes text where text is wanted, and empty values of required fields are taken as absent.
+    """
+    properties = as_object(schema.get("properties"))
+    required = as_list(schema.get("required"))
+    coerced: dict[str, Any] = {}
+    for name, value in values.items():
+        if name in required and (value is None or value == ""):
+            continue
+        coerced[name] = _coerced(value, as_object(properties.get(name)).get("type"))
+    return coerced
+
+
+def _coerced(value: Any, kind: Any) -> Any:
+    match kind, value:
+        case "integer" | "number", str():
+            return _number(value, kind)
+        case "boolean", "true" | "false":
+            return value == "true"
+        case "string", int() | float() if not isinstance(value, bool):
+            return str(value)
+        case _:
+            return value
+
+
+def _number(text: str, kind: str) -> Any:
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text) if kind == "number" else text
+    except ValueError:
+        return text

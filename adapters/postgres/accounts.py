@@ -1,0 +1,214 @@
+"""Accounts in PostgreSQL."""
+
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from actors.accounts import (
+    ApiKey,
+    Application,
+    KeyFacts,
+    NewKey,
+    Organization,
+    Session,
+    SessionFacts,
+    User,
+)
+from actors.contract import pick
+from actors.ids import ApiKeyId, ApplicationId, OrgId, UserId
+from adapters.postgres.pool import Pool
+
+USER = "u.id, u.email, u.name, u.email_verified, u.image, u.created_at, u.updated_at"
+
+
+class PostgresAccountRecords:
+    """`AccountRecords` over the pool."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def add_user(
+        self, user: UserId, email: str, name: str, password_hash: str
+    ) -> User | None:
+        row = await self._pool.fetchrow(
+            f"""
+            WITH u AS (
+                INSERT INTO users (id, email, name) VALUES ($1, $2, $3)
+                ON CONFLICT (email) DO NOTHING RETURNING *
+            ), m AS (
+                INSERT INTO login_methods (user_id, provider, password_hash)
+                SELECT id, 'credential', $4 FROM u
+            )
+            SELECT {USER} FROM u
+            """,
+            *(user, email, name, password_hash),
+        )
+        return None if row is None else User(**pick(User, row))
+
+    async def password_of(self, email: str) -> tuple[User | None, str | None]:
+        row = await self._pool.fetchrow(
+            f"""
+            SELECT {USER}, m.password_hash FROM users u
+            LEFT JOIN login_methods m ON m.user_id = u.id AND m.provider = 'credential'
+            WHERE u.email = $1
+            """,
+            email,
+        )
+        return (None, None) if row is None else (User(**pick(User, row)), row["password_hash"])
+
+    async def add_session(self, session: Session, token_hash: str) -> None:
+        await self._pool.execute(
+            """
+            INSERT INTO sessions
+                (id, token_hash, user_id, ip_address, user_agent, expires_at, created_at,
+                 updated_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            """,
+            *(session.id, token_hash, session.user_id, session.ip_address, session.user_agent),
+            *(session.expires_at, session.created_at, session.updated_at),
+        )
+
+    async def session(
+        self, token_hash: str, org: str | None, application: str | None
+    ) -> SessionFacts | None:
+        row = await self._pool.fetchrow(
+            f"""
+            SELECT s.id AS session_id, s.user_id, s.expires_at, s.created_at AS session_created_at,
+                   s.updated_at AS session_updated_at, s.ip_address, s.user_agent,
+                   {USER}, m.role, a.id AS application_id
+            FROM sessions s
+            JOIN users u ON u.id = s.user_id
+            LEFT JOIN org_members m ON m.user_id = u.id AND m.org_id = $2
+            LEFT JOIN applications a ON a.org_id = m.org_id AND a.id = $3
+            WHERE s.token_hash = $1 AND s.expires_at > now()
+            """,
+            *(token_hash, org, application),
+        )
+        if row is None:
+            return None
+        session = Session(
+            id=row["session_id"],
+            user_id=row["user_id"],
+            expires_at=row["expires_at"],
+            created_at=row["session_created_at"],
+            updated_at=row["session_updated_at"],
+            ip_address=row["ip_address"],
+            user_agent=row["user_agent"],
+        )
+        return SessionFacts(
+            session=session,
+            user=User(**pick(User, row)),
+            role=row["role"],
+            application_id=row["application_id"],
+        )
+
+    async def renew_session(self, session_id: str, expires_at: datetime) -> None:
+        await self._pool.execute(
+            "UPDATE sessions SET expires_at = $2, updated_at = now() WHERE id = $1",
+            *(session_id, expires_at),
+        )
+
+    async def end_session(self, token_hash: str) -> None:
+        await self._pool.execute("DELETE FROM sessions WHERE token_hash = $1", token_hash)
+
+    async def key(self, key_hash: str) -> KeyFacts | None:
+        row = await self._pool.fetchrow(
+            """
+            SELECT k.id, k.org_id, k.application_id, k.scopes, k.created_by AS user_id, u.email,
+                   m.role, k.revoked_at IS NOT NULL AS revoked,
+                   coalesce(k.expires_at <= now(), false) AS expired
+            FROM api_keys k
+            JOIN users u ON u.id = k.created_by
+            LEFT JOIN org_members m ON m.org_id = k.org_id AND m.user_id = k.created_by
+            WHERE k.key_hash = $1
+            """,
+            key_hash,
+        )
+        return None if row is None else KeyFacts(**dict(row))
+
+    async def touch_keys(self, used: dict[ApiKeyId, datetime]) -> None:
+        await self._pool.execute(
+            """
+            UPDATE api_keys k SET last_used_at = greatest(k.last_used_at, u.at)
+            FROM unnest($1::text[], $2::timestamptz[]) AS u (id, at) WHERE k.id = u.id
+            """,
+            *(list(used), list(used.values())),
+        )
+
+    async def add_organization(
+        self, owner: UserId, org: OrgId, name: str, slug: str, application: ApplicationId
+    ) -> Organization | None:
+        row = await self._pool.fetchrow(
+            """
+            WITH o AS (
+                INSERT INTO organizations (id, name, slug, created_by) VALUES ($2, $3, $4, $1)
+                ON CONFLICT (slug) DO NOTHING RETURNING *
+            ), m AS (
+                INSERT INTO org_members (org_id, user_id, role) SELECT id, $1, 'owner' FROM o
+            ), a AS (
+                INSERT INTO applications (id, org_id, name, is_default, created_by)
+                SELECT $5, id, 'Default', true, $1 FROM o
+            )
+            SELECT id, name, slug, 'owner' AS role, created_at FROM o
+            """,
+            *(owner, org, name, slug, application),
+        )
+        return None if row is None else Organization(**dict(row))
+
+    async def organizations(self, user: UserId) -> list[Organization]:
+        rows = await self._pool.fetch(
+            """
+            SELECT o.id, o.name, o.slug, m.role, o.created_at
+            FROM org_members m JOIN organizations o ON o.id = m.org_id
+            WHERE m.user_id = $1 ORDER BY o.created_at, o.id
+            """,
+            user,
+        )
+        return [Organization(**dict(row)) for row in rows]
+
+    async def applications(self, org: OrgId) -> list[Application]:
+        rows = await self._pool.fetch(
+            """
+            SELECT id, org_id, name, is_default, settings, created_by, created_at, updated_at
+            FROM applications WHERE org_id = $1 ORDER BY is_default DESC, created_at, id
+            """,
+            org,
+        )
+        return [Application(**dict(row)) for row in rows]
+
+    async def add_key(self, key: NewKey) -> None:
+        await self._pool.execute(
+            """
+            INSERT INTO api_keys (id, org_id, application_id, name, key_hash, key_prefix, scopes,
+                                  created_by, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            """,
+            *(key.id, key.org_id, key.application_id, key.name, key.key_hash, key.key_prefix),
+            *(key.scopes, key.created_by, key.expires_at),
+        )
+
+    async def keys(self, org: OrgId, application: ApplicationId) -> list[ApiKey]:
+        rows = await self._pool.fetch(
+            """
+            SELECT k.*, u.name AS created_by_name FROM api_keys k
+            LEFT JOIN users u ON u.id = k.created_by
+            WHERE k.org_id = $1 AND k.application_id = $2 ORDER BY k.created_at DESC, k.id
+            """,
+            *(org, application),
+        )
+        return [_api_key(row) for row in rows]
+
+    async def revoke_key(self, org: OrgId, application: ApplicationId, key: ApiKeyId) -> bool:
+        found: Any = await self._pool.fetchval(
+            """
+            UPDATE api_keys SET revoked_at = coalesce(revoked_at, now())
+            WHERE org_id = $1 AND application_id = $2 AND id = $3 RETURNING id
+            """,
+            *(org, application, key),
+        )
+        return found is not None
+
+
+def _api_key(row: asyncpg.Record) -> ApiKey:
+    return ApiKey(**pick(ApiKey, row))

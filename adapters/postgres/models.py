@@ -1,0 +1,90 @@
+"""Models and their credentials in PostgreSQL."""
+
+import asyncpg
+import msgspec
+
+from actors.contract import pick
+from actors.ids import ModelId, OrgId
+from actors.models import Cost, NewModel, OrgModels, StoredCredential, StoredModel
+from adapters.postgres.pool import Pool
+
+
+class PostgresModelRecords:
+    """`ModelRecords` over the pool."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def add_credential(self, credential: StoredCredential) -> None:
+        await self._pool.execute(
+            """
+            INSERT INTO model_provider_credentials (id, org_id, label, provider_id,
+                credentials_encrypted, base_url_override, created_by, created_at, updated_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            """,
+            *msgspec.structs.astuple(credential),
+        )
+
+    async def credentials(self, org: OrgId) -> list[StoredCredential]:
+        rows = await self._pool.fetch(
+            "SELECT * FROM model_provider_credentials WHERE org_id = $1 ORDER BY created_at, id",
+            org,
+        )
+        return [StoredCredential(**dict(row)) for row in rows]
+
+    async def add_model(self, model: NewModel) -> bool:
+        # The organization's row is locked first, so two first models cannot both become default.
+        async with self._pool.transaction() as connection:
+            default = await connection.fetchval(
+                "SELECT coalesce(default_model_id, '') FROM organizations WHERE id = $1 FOR UPDATE",
+                model.org_id,
+            )
+            added = await connection.fetchval(
+                """
+                INSERT INTO org_models (id, org_id, label, model_id, credential_id, input,
+                    context_window, max_tokens, reasoning, cost, created_by)
+                SELECT $1, $2, $3, $4, c.id, $6, $7, $8, $9, $10, $11
+                FROM model_provider_credentials c WHERE c.org_id = $2 AND c.id = $5
+                RETURNING id
+                """,
+                *msgspec.structs.astuple(model),
+            )
+            if added is not None and default == "":
+                await self._point_default(connection, model.org_id, model.id)
+        return added is not None
+
+    async def models(self, org: OrgId) -> OrgModels:
+        rows = await self._pool.fetch(
+            """
+            SELECT m.*, o.default_model_id, to_jsonb(c) AS credential
+            FROM organizations o
+            LEFT JOIN org_models m ON m.org_id = o.id
+            LEFT JOIN model_provider_credentials c ON c.id = m.credential_id
+            WHERE o.id = $1 ORDER BY m.created_at, m.id
+            """,
+            org,
+        )
+        return OrgModels(
+            models=[_model(row) for row in rows if row["id"] is not None],
+            default_id=rows[0]["default_model_id"] if rows else None,
+        )
+
+    async def set_default(self, org: OrgId, model: ModelId | None) -> None:
+        async with self._pool.connection() as connection:
+            await self._point_default(connection, org, model)
+
+    async def _point_default(
+        self, connection: asyncpg.Connection, org: OrgId, model: ModelId | None
+    ) -> None:
+        await connection.execute(
+            "UPDATE organizations SET default_model_id = $2, updated_at = now() WHERE id = $1",
+            *(org, model),
+        )
+
+
+def _model(row: asyncpg.Record) -> StoredModel:
+    fields = pick(StoredModel, row)
+    fields["credential"] = msgspec.convert(row["credential"], StoredCredential)
+    cost = row["cost"]
+    fields["cost"] = None if cost is None else msgspec.convert(cost, Cost)
+    return StoredModel(**fields)

@@ -1,0 +1,265 @@
+from typing import Any
+
+import pytest
+
+from actors.packages.bundle import write_record
+from actors.packages.content import front_matter, integrity_of, read_package
+from actors.packages.manifest import effective_timeout, manifest_problems, manifest_warnings
+from actors.packages.rules import admit
+from actors.packages.versions import Published, choose, moves_latest, newer_than_all
+from actors.runtime import Rejected
+from support.packages import (
+    agent_archive,
+    agent_manifest,
+    archive,
+    skill_archive,
+    skill_manifest,
+    typed_agent_manifest,
+)
+
+
+def problems(manifest: Any) -> dict[str, str]:
+    return {p.field: p.code for p in manifest_problems(manifest)}
+
+
+def server_manifest(**fields: Any) -> dict[str, Any]:
+    return {
+        "name": "@acme/srv",
+        "version": "1.0.0",
+        "type": "mcp-server",
+        "manifest_version": "0.3",
+        "server": {"type": "node", "entry_point": "server/index.js"},
+    } | fields
+
+
+def integration_manifest(auth: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    return {
+        "name": "@acme/mail",
+        "version": "1.0.0",
+        "type": "integration",
+        "schema_version": "0.1",
+        "source": {"kind": "none"},
+        "auths": {
+            "primary": {
+                "type": "api_key",
+                "credentials": {"schema": {"type": "object", "properties": {"api_key": {}}}},
+                "delivery": {
+                    "http": {
+                        "in": "header",
+                        "name": "Authorization",
+                        "prefix": "Bearer",
+                        "value": "{$credential.api_key}",
+                    }
+                },
+                "authorized_uris": ["https://api.acme.example/**"],
+            }
+            | (auth or {})
+        },
+    } | fields
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        agent_manifest(),
+        typed_agent_manifest(),
+        agent_manifest(schema_version="0.2", unknown={"kept": True}, author=""),
+        agent_manifest(dependencies={"skills": {"@acme/tone": "^1.0.0", "@a/b": "1.x || >=2.5"}}),
+        agent_manifest(_meta={"dev.appstrate/resources": {"memory_mb": 512}}),
+        skill_manifest(),
+        server_manifest(),
+        server_manifest(_meta={"dev.appstrate/mcp-server": {"runtime": "bun"}}),
+        integration_manifest(),
+        integration_manifest(
+            source={
+                "kind": "remote",
+                "remote": {"url": "https://mcp.x.example", "transport": "sse"},
+            }
+        ),
+        integration_manifest({"type": "oauth2", "issuer": "https://id.acme.example"}),
+    ],
+)
+def test_good_manifests_of_every_type_have_no_problems(manifest: dict[str, Any]) -> None:
+    assert manifest_problems(manifest) == []
+
+
+@pytest.mark.parametrize(
+    ("manifest", "field", "code"),
+    [
+        ([], "", "invalid_type"),
+        ({}, "type", "invalid_value"),
+        (agent_manifest(type="tool"), "type", "invalid_value"),
+        (agent_manifest(name="report"), "name", "invalid_value"),
+        (agent_manifest(name="@Acme/report"), "name", "invalid_value"),
+        (agent_manifest(version="1"), "version", "invalid_format"),
+        (agent_manifest(version="01.2.3"), "version", "invalid_format"),
+        (agent_manifest(schema_version="2.0"), "schema_version", "invalid_value"),
+        (agent_manifest(schema_version="1.0"), "schema_version", "invalid_value"),
+        (agent_manifest(display_name=""), "display_name", "out_of_range"),
+        (agent_manifest(keywords="x"), "keywords", "invalid_type"),
+        (agent_manifest(runtime_tools=["shout"]), "runtime_tools[0]", "invalid_value"),
+        (agent_manifest(_meta={"a": "text"}), "_meta.a", "invalid_type"),
+        (
+            agent_manifest(dependencies={"tools": {}}),
+            "dependencies.tools",
+            "unknown_field",
+        ),
+        (
+            agent_manifest(dependencies={"skills": {"@a/b": "not a range"}}),
+            "dependencies.skills.@a/b",
+            "invalid_format",
+        ),
+        (
+            agent_manifest(dependencies={"skills": {"@acme/report": "*"}}),
+            "dependencies.skills.@acme/report",
+            "invalid_value",
+        ),
+        (
+            agent_manifest(output=typed_agent_manifest()["output"]),
+            "runtime_tools",
+            "required",
+        ),
+        (
+            agent_manifest(input={"schema": {"type": "object", "properties": {"a": {"type": 1}}}}),
+            "input.schema",
+            "invalid_value",
+        ),
+        (
+            agent_manifest(input={"schema": {"type": "object"}}),
+            "input.schema.properties",
+            "required",
+        ),
+        (
+            agent_manifest(integrations_configuration={"@a/b": {"tools": "*"}}),
+            "integrations_configuration.@a/b",
+            "invalid_key",
+        ),
+        (server_manifest(manifest_version=3), "manifest_version", "invalid_type"),
+        (
+            server_manifest(server={"type": "uv", "entry_point": "a.py"}),
+            "manifest_version",
+            "invalid_value",
+        ),
+        (
+            server_manifest(_meta={"dev.appstrate/workspace": {"mount": "/etc/x"}}),
+            "_meta.dev.appstrate/workspace.mount",
+            "invalid_value",
+        ),
+        (integration_manifest({"type": "oauth2"}), "auths.primary", "invalid_value"),
+        (
+            integration_manifest({"authorized_uris": []}),
+            "auths.primary.authorized_uris",
+            "invalid_value",
+        ),
+        (integration_manifest(default_tools="*"), "default_tools", "invalid_value"),
+        (integration_manifest(source={"kind": "local"}), "source.server", "required"),
+    ],
+)
+def test_a_problem_names_its_field_and_kind(manifest: Any, field: str, code: str) -> None:
+    assert problems(manifest).get(field) == code
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    found = problems(agent_manifest(version="x", keywords=1, display_name=""))
+
+    assert set(found) == {"version", "keywords", "display_name"}
+
+
+def test_a_timeout_is_never_coerced() -> None:
+    assert effective_timeout(agent_manifest(timeout=12.5)) == 12.5
+    assert effective_timeout(agent_manifest(timeout="60")) == 300
+    assert effective_timeout(agent_manifest(timeout=-1)) == 300
+    assert effective_timeout(agent_manifest(timeout=True)) == 300
+    assert "300" in manifest_warnings(agent_manifest(timeout="60"))[0]
+
+
+def test_an_agent_is_read_from_its_archive() -> None:
+    content = agent_archive(typed_agent_manifest())
+    package = read_package(content)
+
+    assert (package.id, package.type, package.content) == ("@acme/report", "agent", "Write it.")
+    assert package.integrity == integrity_of(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (archive({"prompt.md": "x"}), "missing_manifest", "manifest.json"),
+        (archive({"manifest.json": "{"}), "invalid_manifest", "no JSON"),
+        (agent_archive(prompt=" \n"), "missing_content", "prompt.md is empty"),
+        (archive({"manifest.json": "\xff".encode("latin-1")}), "invalid_content", "UTF-8"),
+        (skill_archive(skill="no front matter"), "invalid_content", "front-matter"),
+        (skill_archive(skill="---\ndescription: x\n---\n"), "invalid_content", "name"),
+    ],
+)
+def test_an_archive_that_is_no_package_is_refused(content: bytes, code: str, words: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        read_package(content)
+
+    assert caught.value.code == code
+    assert words in caught.value.detail
+
+
+def test_front_matter_is_read_line_by_line() -> None:
+    assert front_matter("---\nname: 'a b'\ndescription: x: y\n---\nbody") == {
+        "name": "a b",
+        "description": "x: y",
+    }
+    assert front_matter("name: x") == {}
+    assert front_matter("---\nname: x\n") == {}
+
+
+VERSIONS = [Published(v) for v in ("1.0.0", "1.2.0", "2.0.0-beta.1")] + [
+    Published("1.3.0", yanked=True)
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "version"),
+    [
+        ("1.0.0", "1.0.0"),
+        ("1.3.0", "1.3.0"),
+        ("9.9.9", None),
+        ("latest", "1.2.0"),
+        ("published", "1.2.0"),
+        ("dead", None),
+        ("^1.0.0", "1.2.0"),
+        ("*", "1.2.0"),
+        (">=2.0.0-alpha", "2.0.0-beta.1"),
+        ("^3", None),
+        ("no such tag", None),
+    ],
+)
+def test_a_version_query_is_exact_then_a_tag_then_a_range(query: str, version: str | None) -> None:
+    assert choose(query, VERSIONS, {"latest": "1.2.0", "dead": "1.3.0"}) == version
+
+
+def test_a_new_version_is_higher_than_all_and_latest_is_stable() -> None:
+    assert not newer_than_all("1.2.5", VERSIONS)
+    assert newer_than_all("2.0.0", VERSIONS)
+    assert moves_latest("1.0.0", None)
+    assert not moves_latest("2.0.0-beta.1", "1.2.0")
+    assert not moves_latest("1.0.0", "1.2.0")
+
+
+def test_a_record_lists_digests_sorted_with_one_final_newline() -> None:
+    record = write_record({"b": b"2", "a,": b""}).decode()
+
+    assert record.splitlines()[1] == "b,sha256=1HNeOiZeFu7gP1lxi5tdAwGcB9i2xR+Q2jpmbuwTqzU,1"
+    assert record.endswith("\n")
+    assert write_record({}) == b""
+
+
+def test_nothing_stands_in_the_way_of_the_first_publication() -> None:
+    from actors.ids import PackageId
+    from actors.packages import Publication
+
+    publication = Publication(
+        package=PackageId("@acme/report"),
+        type="agent",
+        manifest=agent_manifest(),
+        content="x",
+        integrity="sha256-x",
+        size=1,
+    )
+    assert admit(None, publication) == "inserted"
