@@ -248,11 +248,15 @@ CREATE INDEX runs_active ON runs (org_id, status) WHERE status IN ('pending', 'r
 -- of the run: whoever appends to the run's log holds it, so the log commits in the order of ids.
 CREATE TABLE run_sinks (
     run_id           text PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+    org_id           text NOT NULL,
     secret_encrypted text NOT NULL,
     expires_at       timestamptz NOT NULL,
     closed_at        timestamptz,
     last_sequence    integer NOT NULL DEFAULT 0,
     log_position     integer NOT NULL DEFAULT 0,
+    -- How many events wait for their predecessors. Here, and not counted, because whoever waits
+    -- for this row's lock sees its newest version, but other tables as they were before.
+    early_events     integer NOT NULL DEFAULT 0,
     touched_at       timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
 CREATE INDEX run_sinks_open ON run_sinks (run_id) WHERE closed_at IS NULL;

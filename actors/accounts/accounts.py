@@ -31,6 +31,7 @@ from actors.runtime import (
     NotFound,
     Rejected,
     Request,
+    Unavailable,
 )
 
 SESSION_LIFE = timedelta(days=7)
@@ -378,7 +379,10 @@ class Accounts(Actor):
     async def _flush_uses(self) -> None:
         used, self._used = self._used, {}
         if used:
-            await self._records.touch_keys(used)
+            try:
+                await self._records.touch_keys(used)
+            except Unavailable:
+                self._used = used | self._used
 
 
 def _hash(secret: str) -> str:

@@ -53,7 +53,7 @@ class Actor(pykka.Actor):
         self.ready: Reply[None] = Reply()
         self.exit: BaseException | None = None
         self._is_open = False
-        self._end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._finale: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owned: set[asyncio.Task[Any]] = set()
         self._stop_askers: list[Reply[Any]] = []
         lanes = self.lanes or (Lane("serial", 1),)
@@ -71,7 +71,9 @@ class Actor(pykka.Actor):
 
     def _start_actor_loop(self) -> None:
         loop = asyncio.get_running_loop()
-        self._life = loop.create_task(self._live(), name=self.name, context=contextvars.Context())
+        self._life = loop.create_task(
+            self._run_life(), name=self.name, context=contextvars.Context()
+        )
 
     def launch(self, name: str | None = None, metrics: Metrics | None = None) -> None:
         """Begin to live. `ready` settles when `started` has returned or failed."""
@@ -105,6 +107,10 @@ class Actor(pykka.Actor):
         task.add_done_callback(self._owned_ended)
         return task
 
+    def finish(self) -> None:
+        """End once what waits has been served: for actors whose work comes to an end."""
+        self._begin_stop(None)
+
     # Life.
 
     def on_exit(self, callback: Callable[[], None]) -> None:
@@ -120,7 +126,7 @@ class Actor(pykka.Actor):
             self._life.cancel()
             await asyncio.wait({self._life}, timeout=KILL_GRACE)
 
-    async def _live(self) -> None:
+    async def _run_life(self) -> None:
         current_context.set(Context(actor=self.name))
         try:
             await self.started()
@@ -129,7 +135,7 @@ class Actor(pykka.Actor):
             for channel in self.inbox.channels:
                 self._serve_waiting(channel)
             self._end_if_drained()
-            await self._end
+            await self._finale
         except asyncio.CancelledError:
             self.exit = None if self._is_open else Unavailable(f"{self.name} was stopped")
         except BaseException as error:  # noqa: BLE001 - whatever ends an actor is its exit
@@ -162,7 +168,7 @@ class Actor(pykka.Actor):
             self.ready.fail(self.exit or Unavailable(f"{self.name} was stopped"))
         for asker in self._stop_askers:
             asker.set(None)
-        self._end.cancel()
+        self._finale.cancel()
 
     def _begin_stop(self, asker: Reply[Any] | None) -> None:
         if asker is not None:
@@ -173,13 +179,13 @@ class Actor(pykka.Actor):
         self._end_if_drained()
 
     def _end_if_drained(self) -> None:
-        if self._is_open and self.inbox.closed and self.inbox.idle and not self._end.done():
-            self._end.set_result(None)
+        if self._is_open and self.inbox.closed and self.inbox.idle and not self._finale.done():
+            self._finale.set_result(None)
 
     def _crash(self, error: BaseException) -> None:
-        if not self._end.done():
+        if not self._finale.done():
             self.inbox.closed = True
-            self._end.set_exception(error)
+            self._finale.set_exception(error)
 
     def _owned_ended(self, task: asyncio.Task[Any]) -> None:
         self._owned.discard(task)
@@ -190,7 +196,7 @@ class Actor(pykka.Actor):
 
     def _serve_waiting(self, channel: Channel) -> None:
         metrics = self.inbox.metrics
-        while self._is_open and channel.waiting and channel.free and not self._end.done():
+        while self._is_open and channel.waiting and channel.free and not self._finale.done():
             envelope = channel.waiting.popleft()
             metrics.waiting -= 1
             if envelope.unwanted:

@@ -1,0 +1,56 @@
+"""What a run's program is told: the environment of the run protocol."""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from actors.runs.plan import RunPlan
+from actors.runs.signing import RunSecrets
+
+Environment = Callable[[RunPlan, str], Mapping[str, str]]
+"""From a plan and its signing secret to the environment of its program."""
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run reaches the platform, and the model proxy. Known once the ports are bound."""
+
+    platform_url: str
+    proxy_url: str
+
+
+def environment(
+    plan: RunPlan, secret: str, *, places: Callable[[], Places], secrets: RunSecrets
+) -> dict[str, str]:
+    """The environment of a run. The model key is not in it: its place is taken by a token."""
+    where = places()
+    sink = f"{where.platform_url}/api/runs/{plan.run}/events"
+    model = plan.model
+    told = {
+        "AGENT_RUN_ID": plan.run,
+        "AGENT_PROMPT": plan.prompt,
+        "AGENT_INPUT": _json(plan.input),
+        "AGENT_TIMEOUT_SECONDS": f"{plan.timeout:g}",
+        "AGENT_RUNTIME_TOOLS": _json(plan.runtime_tools),
+        "AGENT_SKILLS": str(len(plan.agent.parts)),
+        "MODEL_API": model.api_shape,
+        "MODEL_ID": model.model_id,
+        "MODEL_PROVIDER": model.provider_id,
+        "MODEL_BASE_URL": f"{where.proxy_url}/llm",
+        "MODEL_API_KEY": secrets.token(plan.run),
+        "APPSTRATE_SINK_URL": sink,
+        "APPSTRATE_SINK_FINALIZE_URL": f"{sink}/finalize",
+        "APPSTRATE_SINK_SECRET": secret,
+    }
+    optional = {
+        "OUTPUT_SCHEMA": None if plan.output_schema is None else _json(plan.output_schema),
+        "MODEL_INPUT": None if model.input is None else _json(model.input),
+        "MODEL_CONTEXT_WINDOW": None if not model.context_window else str(model.context_window),
+        "MODEL_MAX_TOKENS": None if not model.max_tokens else str(model.max_tokens),
+        "MODEL_REASONING": None if model.reasoning is None else _json(model.reasoning),
+        "MODEL_COST": None if model.cost is None else _json(model.cost),
+    }
+    return told | {name: value for name, value in optional.items() if value is not None}
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,150 @@
+"""A run while this instance executes it."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias, assert_never
+
+import msgspec
+
+from actors.ids import InstanceId
+from actors.pubsub import PubSub
+from actors.runs.assignment import Environment
+from actors.runs.conclude import announce, announce_lines, conclude_surely
+from actors.runs.events import LogEntry
+from actors.runs.executor import Executor, Exit, Slot
+from actors.runs.finalize import Report
+from actors.runs.plan import RunPlan
+from actors.runs.records import RunRecords
+from actors.runtime import Actor, Address, Lane, Request, Unavailable
+
+BOOT_GRACE = 300.0
+"""Seconds a run may take beyond its own budget before the platform ends it."""
+
+EXIT_GRACE = 2.0
+"""Seconds a program may take to exit after it has reported."""
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which instance this is, and which of its lives."""
+
+    instance: InstanceId
+    boot: str
+
+
+class StopExecution(Request["LiveRun", None], frozen=True, kw_only=True):
+    """End the run's program, then the run as `report` says. Answers when nothing of it is left."""
+
+    report: Report
+
+
+class Reported(Request["LiveRun", None], frozen=True, kw_only=True):
+    """The run has ended in the database; its program should exit by itself, and soon."""
+
+
+LiveRunMessage: TypeAlias = StopExecution | Reported
+
+
+class LiveRun(Actor):
+    """Owns the program of one run, from its start to the end of everything it started.
+
+    It is a temporary child: it ends with its run and is never restarted.
+    """
+
+    lanes = (Lane("control", 8),)
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        secret: str,
+        *,
+        records: RunRecords,
+        pubsub: Address[PubSub],
+        executor: Executor,
+        environment: Environment,
+        identity: Identity,
+    ) -> None:
+        super().__init__()
+        self._plan = plan
+        self._secret = secret
+        self._records = records
+        self._pubsub = pubsub
+        self._executor = executor
+        self._environment = environment
+        self._identity = identity
+        self._report: Report | None = None
+        self._interrupted = asyncio.Event()
+        self._over = asyncio.Event()
+
+    async def started(self) -> None:
+        self.own(self._live_through(), "execute")
+
+    async def receive(self, message: LiveRunMessage) -> None:
+        match message:
+            case StopExecution():
+                self._report = self._report or message.report
+                self._interrupted.set()
+                await self._over.wait()
+            case Reported():
+                asyncio.get_running_loop().call_later(EXIT_GRACE, self._interrupted.set)
+            case _:
+                assert_never(message)
+
+    async def _live_through(self) -> None:
+        try:
+            report = await self._execute()
+        except Unavailable as refusal:
+            report = Report(status="failed", error=f"The run could not be executed: {refusal}")
+        if report is not None:
+            await conclude_surely(self._records, self._pubsub, self._plan.run, report)
+        self._over.set()
+        self.finish()
+
+    async def _execute(self) -> Report | None:
+        """Run the program to its end and say what happened; None when there is nothing to say."""
+        try:
+            slot = await self._executor.make()
+        except OSError as error:
+            return Report(status="failed", error=f"The agent process could not start: {error}")
+        try:
+            if not await self._mark_started():
+                return None
+            await slot.assign(self._environment(self._plan, self._secret))
+            return await self._watch(slot)
+        finally:
+            await slot.stop()
+
+    async def _mark_started(self) -> bool:
+        plan = self._plan
+        deadline = datetime.now(UTC) + timedelta(seconds=plan.timeout + BOOT_GRACE)
+        line = LogEntry(event="progress", level="info", message="agent process starting")
+        who = self._identity
+        started = await self._records.start(plan.run, who.instance, who.boot, deadline, line)
+        if started is None:
+            return False
+        run, first = started
+        announce(self._pubsub, run)
+        announce_lines(self._pubsub, plan.application, plan.package, [first])
+        return True
+
+    async def _watch(self, slot: Slot) -> Report | None:
+        exiting = asyncio.ensure_future(slot.wait())
+        interrupted = asyncio.ensure_future(self._interrupted.wait())
+        try:
+            within = self._plan.timeout + BOOT_GRACE
+            await asyncio.wait(
+                (exiting, interrupted), timeout=within, return_when=asyncio.FIRST_COMPLETED
+            )
+            if exiting.done():
+                return self._report or _report_of(exiting.result())
+            if self._interrupted.is_set():
+                return self._report
+            return Report(status="timeout", error=f"Run timed out after {self._plan.timeout:g}s")
+        finally:
+            exiting.cancel()
+            interrupted.cancel()
+
+
+def _report_of(exit_: Exit) -> Report:
+    if exit_.code == 0:
+        return Report()  # no report of its own: taken as a success, if it stands up to the rules
+    return Report(status="failed", error=exit_.describe())

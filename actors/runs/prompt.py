@@ -1,0 +1,118 @@
+"""The prompt of a hosted run: what the platform has to say, then the agent's own text, verbatim.
+
+Plain text of the model never reaches anybody; the sections say so, and say what does. Tools are
+not listed: they are announced to the model with their schemas.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from actors.documents import as_list, as_object
+from actors.packages import Manifest, SkillFacts
+from actors.packages.manifest import parameters
+
+INPUT_LIMIT = 4000
+
+
+def render_prompt(
+    agent_prompt: str,
+    manifest: Manifest,
+    values: Mapping[str, Any],
+    skills: Sequence[SkillFacts],
+    timeout: float,
+) -> str:
+    """The complete prompt; each section is there only when it has something to say."""
+    sections = [
+        _system(manifest),
+        _environment(timeout),
+        _communication(),
+        _skills(skills),
+        _input(manifest, values),
+        _output(manifest),
+    ]
+    return "\n\n".join([*filter(None, sections), "---", agent_prompt])
+
+
+def _system(manifest: Manifest) -> str:
+    name = manifest.get("display_name") or manifest["name"]
+    return (
+        "# System\n\n"
+        f"You are the agent “{name}”, run by the Appstrate platform in an ephemeral workspace of "
+        "its own. Nobody watches while you work, and nobody answers questions: decide, and finish."
+    )
+
+
+def _environment(timeout: float) -> str:
+    return (
+        "## Environment\n\n"
+        f"- You have {timeout:g} seconds, tool calls included.\n"
+        "- The current directory is your workspace. Nothing in it is kept after the run."
+    )
+
+
+def _communication() -> str:
+    return (
+        "## Communication\n\n"
+        "Plain text you write is a note in the run's log and is never delivered. Only tool calls "
+        "have an effect. Calls that do not depend on each other can be made together."
+    )
+
+
+def _skills(skills: Sequence[SkillFacts]) -> str:
+    if not skills:
+        return ""
+    lines = [
+        f"- **{skill.name}** (`.pi/skills/{skill.package}/SKILL.md`): {skill.description}"
+        for skill in skills
+    ]
+    return "\n".join(
+        ["## Skills", "", "Read a skill's file before you do what it is about.", "", *lines]
+    )
+
+
+def _input(manifest: Manifest, values: Mapping[str, Any]) -> str:
+    schema = parameters(manifest, "input") or {}
+    properties = as_object(schema.get("properties"))
+    required = as_list(schema.get("required"))
+    names = [*properties, *(name for name in values if name not in properties)]
+    if not names:
+        return ""
+    lines: list[str] = []
+    for name in names:
+        field = as_object(properties.get(name))
+        need = "required" if name in required else "optional"
+        kind = field.get("type", "any")
+        about = f": {field['description']}" if field.get("description") else ""
+        lines.append(f"- **{name}** ({kind}, {need}){about}")
+        if name in values:
+            lines.append(f"  Value: {_quoted(values[name])}")
+    return "\n".join(["## User Input", "", *lines])
+
+
+def _output(manifest: Manifest) -> str:
+    schema = parameters(manifest, "output")
+    if schema is None:
+        return ""
+    return "\n".join(
+        [
+            "## Output Format",
+            "",
+            "Call the tool `output` exactly once, as your last action, with `data` that fits:",
+            "",
+            "```json",
+            json.dumps(schema, indent=2, ensure_ascii=False),
+            "```",
+        ]
+    )
+
+
+def _quoted(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if len(text) > INPUT_LIMIT:
+        text = text[:INPUT_LIMIT] + "…"
+    # A value with backticks in it needs a longer fence, or it could pose as the prompt's own text.
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence}{text}{fence}"

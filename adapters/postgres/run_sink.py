@@ -1,0 +1,246 @@
+"""The event sink of a run in PostgreSQL: events in sequence, log lines in order, one end.
+
+Whoever adds to a run's log holds the run's row in `run_sinks`.
+"""
+
+from datetime import datetime
+
+import asyncpg
+import msgspec
+
+from actors.ids import RunId
+from actors.runs import (
+    Effects,
+    Facts,
+    Ingested,
+    LogEntry,
+    LogLine,
+    Report,
+    RunEvent,
+    Usage,
+    Verdict,
+    decide,
+    effects,
+)
+from adapters.postgres.pool import Pool
+
+# One statement and one round trip per event in sequence. $3 is its sequence, $4 whether it logs.
+INGEST = """
+    WITH sink AS (
+        UPDATE run_sinks
+        SET last_sequence = $3, log_position = log_position + $4::int, touched_at = now()
+        WHERE run_id = $1 AND last_sequence = $3 - 1 AND closed_at IS NULL AND NOT EXISTS (
+            SELECT 1 FROM run_messages WHERE run_id = $1 AND message_id = $2
+        )
+        RETURNING org_id, log_position, early_events
+    ), seen AS (
+        INSERT INTO run_messages (run_id, message_id) SELECT $1, $2 FROM sink
+    ), totals AS (
+        UPDATE runs SET token_usage = coalesce($10, token_usage), cost = coalesce($11, cost)
+        WHERE id = $1 AND ($10::jsonb IS NOT NULL OR $11::float8 IS NOT NULL)
+        AND EXISTS (SELECT 1 FROM sink)
+    ), line AS (
+        INSERT INTO run_logs (run_id, org_id, position, type, level, event, message, data)
+        SELECT $1, org_id, log_position, $5, $6, $7, $8, $9 FROM sink WHERE $4::int = 1
+        RETURNING *
+    )
+    SELECT sink.early_events, line.* FROM sink LEFT JOIN line ON true
+"""
+
+
+async def ingest(pool: Pool, run: RunId, event: RunEvent, left: Effects) -> Ingested:
+    """Take an event if it is the next, else find out what it is."""
+    row = await pool.fetchrow(INGEST, *_arguments(run, event, left))
+    if row is None:
+        return await _ingest_other(pool, run, event)
+    lines = [_line(row)] if left.log is not None else []
+    if row["early_events"]:
+        async with pool.transaction() as connection:
+            lines += await _release(connection, run, in_sequence=True)
+    return Ingested(outcome="persisted", lines=lines)
+
+
+async def _ingest_other(pool: Pool, run: RunId, event: RunEvent) -> Ingested:
+    """Take an event that was not the next when it came: late, repeated, early, or by now next."""
+    async with pool.transaction() as connection:
+        sink = await connection.fetchrow(
+            """
+            SELECT last_sequence, closed_at IS NOT NULL AS closed, EXISTS (
+                SELECT 1 FROM run_messages WHERE run_id = $1 AND message_id = $2
+            ) AS seen
+            FROM run_sinks WHERE run_id = $1 FOR UPDATE
+            """,
+            *(run, event.id),
+        )
+        if sink is None or sink["closed"]:
+            return Ingested(outcome="replay", closed=True)
+        if event.sequence <= sink["last_sequence"] or sink["seen"]:
+            return Ingested(outcome="replay")
+        kept = await connection.fetchval(
+            """
+            INSERT INTO run_early_events (run_id, sequence, message_id, event)
+            VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING 1
+            """,
+            *(run, event.sequence, event.id, event),
+        )
+        if kept is None:
+            return Ingested(outcome="replay")
+        await connection.execute(
+            """
+            UPDATE run_sinks SET early_events = early_events + 1, touched_at = now()
+            WHERE run_id = $1
+            """,
+            run,
+        )
+        # Its predecessor may have come while this waited for the row.
+        lines = await _release(connection, run, in_sequence=True)
+        waits = await connection.fetchval(
+            "SELECT 1 FROM run_early_events WHERE run_id = $1 AND sequence = $2",
+            *(run, event.sequence),
+        )
+    return Ingested(outcome="buffered" if waits else "persisted", lines=lines)
+
+
+async def finalize(
+    connection: asyncpg.Connection, run: RunId, report: Report, now: datetime
+) -> list[LogLine] | None:
+    """End a run within the caller's transaction. None when it had ended."""
+    open_sink = await connection.fetchval(
+        "SELECT 1 FROM run_sinks WHERE run_id = $1 AND closed_at IS NULL FOR UPDATE", run
+    )
+    if open_sink is None:
+        return None
+    lines = await _release(connection, run, in_sequence=False)
+    verdict = decide(report, await _facts(connection, run), now)
+    about: dict[str, str] = {"runId": run, "status": verdict.status}
+    if verdict.error is not None:
+        about["error"] = verdict.error
+    completed = LogEntry(type="system", level="info", event="run_completed", data=about)
+    lines += await append(connection, run, [*verdict.logs, completed])
+    await _write(connection, run, verdict, now)
+    return lines
+
+
+async def append(
+    connection: asyncpg.Connection, run: RunId, entries: list[LogEntry]
+) -> list[LogLine]:
+    """Add lines to a run's log, in order. The caller holds the run's sink row, or gets it here."""
+    rows = await connection.fetch(
+        """
+        WITH sink AS (
+            UPDATE run_sinks SET log_position = log_position + $2, touched_at = now()
+            WHERE run_id = $1 RETURNING org_id, log_position - $2 AS before
+        )
+        INSERT INTO run_logs (run_id, org_id, position, type, level, event, message, data)
+        SELECT $1, sink.org_id, sink.before + e.n, e.type, e.level, e.event, e.message, e.data
+        FROM sink, ROWS FROM (
+            unnest($3::text[]), unnest($4::text[]), unnest($5::text[]), unnest($6::text[]),
+            unnest($7::jsonb[])
+        ) WITH ORDINALITY AS e (type, level, event, message, data, n)
+        ORDER BY e.n
+        RETURNING *
+        """,
+        *(run, len(entries)),
+        *([e.type for e in entries], [e.level for e in entries], [e.event for e in entries]),
+        *([e.message for e in entries], [e.data for e in entries]),
+    )
+    return sorted((_line(row) for row in rows), key=lambda line: line.id)
+
+
+async def _release(
+    connection: asyncpg.Connection, run: RunId, *, in_sequence: bool
+) -> list[LogLine]:
+    """Apply events that came early: those whose turn it is, or all of them, gaps accepted."""
+    last = await connection.fetchval(
+        "SELECT last_sequence FROM run_sinks WHERE run_id = $1 FOR UPDATE", run
+    )
+    rows = await connection.fetch(
+        "SELECT sequence, event FROM run_early_events WHERE run_id = $1 ORDER BY sequence", run
+    )
+    due: list[RunEvent] = []
+    for row in rows:
+        if in_sequence and row["sequence"] != last + 1:
+            break
+        last = row["sequence"]
+        due.append(msgspec.convert(row["event"], RunEvent))
+    if not due:
+        return []
+    left = [effects(event) for event in due]
+    await connection.execute(
+        "INSERT INTO run_messages SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING",
+        *(run, [event.id for event in due]),
+    )
+    await connection.execute(
+        "DELETE FROM run_early_events WHERE run_id = $1 AND sequence = ANY ($2)",
+        *(run, [event.sequence for event in due]),
+    )
+    await connection.execute(
+        """
+        UPDATE run_sinks SET last_sequence = $2, early_events = early_events - $3
+        WHERE run_id = $1
+        """,
+        *(run, last, len(due)),
+    )
+    for totals in left:
+        if totals.usage is not None or totals.cost is not None:
+            await connection.execute(
+                """
+                UPDATE runs SET token_usage = coalesce($2, token_usage), cost = coalesce($3, cost)
+                WHERE id = $1
+                """,
+                *(run, totals.usage.to_json() if totals.usage else None, totals.cost),
+            )
+    return await append(connection, run, [e.log for e in left if e.log is not None])
+
+
+async def _facts(connection: asyncpg.Connection, run: RunId) -> Facts:
+    row = await connection.fetchrow(
+        """
+        SELECT started_at, output_schema, token_usage, (
+            SELECT data FROM run_logs WHERE run_id = $1 AND type = 'result' AND event = 'output'
+            ORDER BY id DESC LIMIT 1
+        ) AS output
+        FROM runs WHERE id = $1
+        """,
+        run,
+    )
+    assert row is not None
+    usage = row["token_usage"]
+    return Facts(
+        started_at=row["started_at"],
+        output_schema=row["output_schema"],
+        output=row["output"],
+        usage=None if usage is None else Usage(**usage),
+    )
+
+
+async def _write(
+    connection: asyncpg.Connection, run: RunId, verdict: Verdict, now: datetime
+) -> None:
+    usage = verdict.usage.to_json() if verdict.usage else None
+    await connection.execute(
+        """
+        UPDATE runs SET status = $2, result = $3, error = $4, token_usage = $5,
+            cost = coalesce($6, cost), duration = $7, artifacts = $8, completed_at = $9,
+            plan = NULL
+        WHERE id = $1
+        """,
+        *(run, verdict.status, verdict.result, verdict.error, usage),
+        *(verdict.cost, verdict.duration, verdict.artifacts, now),
+    )
+    await connection.execute("UPDATE run_sinks SET closed_at = $2 WHERE run_id = $1", run, now)
+    await connection.execute("DELETE FROM run_messages WHERE run_id = $1", run)
+
+
+def _arguments(run: RunId, event: RunEvent, left: Effects) -> tuple[object, ...]:
+    log = left.log or LogEntry()
+    return (
+        *(run, event.id, event.sequence, int(left.log is not None)),
+        *(log.type, log.level, log.event, log.message, log.data),
+        *(left.usage.to_json() if left.usage else None, left.cost),
+    )
+
+
+def _line(row: asyncpg.Record) -> LogLine:
+    names = LogLine.__struct_fields__
+    return LogLine(**{name: row[name] for name in names})

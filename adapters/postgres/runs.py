@@ -1,0 +1,236 @@
+"""Runs in PostgreSQL: launching, starting, reading."""
+
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from actors.contract import pick
+from actors.ids import ApplicationId, InstanceId, OrgId, RunId
+from actors.packages import split_name
+from actors.runs import (
+    Effects,
+    Ended,
+    Ingested,
+    LogEntry,
+    LogLine,
+    Report,
+    Run,
+    RunEvent,
+    RunFacts,
+    RunPage,
+    RunPlan,
+    RunQuery,
+)
+from adapters.postgres.pool import Pool
+from adapters.postgres.run_sink import append, finalize, ingest
+
+# All a client sees of a run, and not the plan, which is long.
+COLUMNS = """
+    r.id, r.org_id, r.application_id, r.package_id, r.agent_scope, r.agent_name, r.run_number,
+    r.run_origin, r.user_id, r.api_key_id, r.status, r.input, r.result, r.error, r.checkpoint,
+    r.artifacts, r.metadata, r.token_usage, r.cost, r.cost_pricing_status, r.version_label,
+    r.version_ref, r.model_label, r.model_source, r.model_credential_id, r.runner_name,
+    r.runner_kind, r.started_at, r.completed_at, r.duration,
+    u.name AS user_name, k.name AS api_key_name
+"""
+NAMES = "LEFT JOIN users u ON u.id = r.user_id LEFT JOIN api_keys k ON k.id = r.api_key_id"
+
+
+class PostgresRunRecords:
+    """`RunRecords` over the pool."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def launch(
+        self, plan: RunPlan, sealed_secret: str, expires_at: datetime, first: LogEntry
+    ) -> tuple[Run, LogLine]:
+        scope, name = split_name(plan.package)
+        row = await self._pool.fetchrow(
+            f"""
+            WITH counter AS (
+                INSERT INTO run_counters VALUES ($3, $4, 1)
+                ON CONFLICT (application_id, package_id)
+                DO UPDATE SET last_number = run_counters.last_number + 1
+                RETURNING last_number
+            ), r AS (
+                INSERT INTO runs (id, org_id, application_id, package_id, agent_scope, agent_name,
+                    run_number, user_id, api_key_id, input, version_label, version_ref,
+                    model_label, model_source, model_credential_id, runner_name, runner_kind,
+                    plan, output_schema)
+                SELECT $1, $2, $3, $4, $5, $6, last_number, $7, $8, $9, $10, $11, $12, $13, $14,
+                       $15, $16, $17, $18 FROM counter
+                RETURNING *
+            ), sink AS (
+                INSERT INTO run_sinks (run_id, org_id, secret_encrypted, expires_at, log_position)
+                SELECT id, org_id, $19, $20, 1 FROM r
+            ), line AS (
+                INSERT INTO run_logs (run_id, org_id, position, type, level, event, message, data)
+                SELECT id, org_id, 1, $21, $22, $23, $24, $25 FROM r
+                RETURNING id AS line_id, created_at AS line_created_at
+            )
+            SELECT {COLUMNS}, line.* FROM r CROSS JOIN line {NAMES}
+            """,
+            *(plan.run, plan.org, plan.application, plan.package, scope, name, plan.user),
+            *(plan.api_key, plan.input, plan.agent.version_label, plan.agent.version_ref),
+            *(plan.model.label, plan.model.source, plan.model.credential_id),
+            *(plan.runner_name, plan.runner_kind, plan, plan.output_schema),
+            *(sealed_secret, expires_at),
+            *(first.type, first.level, first.event, first.message, first.data),
+        )
+        assert row is not None
+        line = LogLine(
+            id=row["line_id"],
+            run_id=plan.run,
+            org_id=plan.org,
+            type=first.type,
+            level=first.level,
+            event=first.event,
+            message=first.message,
+            data=first.data,
+            created_at=row["line_created_at"],
+            position=1,
+        )
+        return _run(row), line
+
+    async def start(
+        self, run: RunId, instance: InstanceId, boot: str, deadline: datetime, line: LogEntry
+    ) -> tuple[Run, LogLine] | None:
+        async with self._pool.transaction() as connection:
+            await connection.execute("SELECT 1 FROM run_sinks WHERE run_id = $1 FOR UPDATE", run)
+            row = await connection.fetchrow(
+                f"""
+                WITH r AS (
+                    UPDATE runs SET status = 'running', instance_id = $2, boot_id = $3,
+                        deadline_at = $4
+                    WHERE id = $1 AND status = 'pending' RETURNING *
+                )
+                SELECT {COLUMNS} FROM r {NAMES}
+                """,
+                *(run, instance, boot, deadline),
+            )
+            if row is None:
+                return None
+            [written] = await append(connection, run, [line])
+        return _run(row), written
+
+    async def facts(self, run: RunId) -> RunFacts | None:
+        row = await self._pool.fetchrow(
+            """
+            SELECT r.id AS run, r.org_id AS org, r.application_id AS application,
+                   r.package_id AS package, s.secret_encrypted AS sealed_secret, s.expires_at,
+                   s.closed_at IS NOT NULL AS closed, r.plan
+            FROM runs r JOIN run_sinks s ON s.run_id = r.id WHERE r.id = $1
+            """,
+            run,
+        )
+        if row is None:
+            return None
+        plan = row["plan"]
+        fields = dict(row) | {"plan": None if plan is None else msgspec.convert(plan, RunPlan)}
+        return RunFacts(**fields)
+
+    async def ingest(self, run: RunId, event: RunEvent, effects: Effects) -> Ingested:
+        return await ingest(self._pool, run, event, effects)
+
+    async def touch(self, run: RunId) -> bool:
+        touched = await self._pool.fetchval(
+            """
+            UPDATE run_sinks SET touched_at = now()
+            WHERE run_id = $1 AND closed_at IS NULL RETURNING 1
+            """,
+            run,
+        )
+        return touched is not None
+
+    async def finalize(self, run: RunId, report: Report, now: datetime) -> Ended | None:
+        async with self._pool.transaction() as connection:
+            lines = await finalize(connection, run, report, now)
+            if lines is None:
+                return None
+            row = await connection.fetchrow(
+                f"SELECT {COLUMNS} FROM runs r {NAMES} WHERE r.id = $1", run
+            )
+        assert row is not None
+        return Ended(run=_run(row), lines=lines)
+
+    async def claim_instance(self, instance: InstanceId, boot: str, lease: float) -> None:
+        await self._pool.execute(
+            """
+            INSERT INTO instances (id, boot_id, lease_until)
+            VALUES ($1, $2, now() + make_interval(secs => $3))
+            ON CONFLICT (id) DO UPDATE SET
+                boot_id = excluded.boot_id, lease_until = excluded.lease_until
+            """,
+            *(instance, boot, lease),
+        )
+
+    async def orphans(self, instance: InstanceId, boot: str) -> list[RunId]:
+        rows = await self._pool.fetch(
+            """
+            SELECT r.id FROM runs r
+            WHERE r.status = 'running' AND NOT EXISTS (
+                SELECT 1 FROM instances i
+                WHERE i.id = r.instance_id AND i.boot_id = r.boot_id AND i.lease_until > now()
+            ) ORDER BY r.started_at
+            """
+        )
+        return [row["id"] for row in rows]
+
+    async def pending(self) -> list[tuple[RunPlan, str]]:
+        rows = await self._pool.fetch(
+            """
+            SELECT r.plan, s.secret_encrypted FROM runs r JOIN run_sinks s ON s.run_id = r.id
+            WHERE r.status = 'pending' AND r.plan IS NOT NULL ORDER BY r.started_at, r.id
+            """
+        )
+        return [(msgspec.convert(row["plan"], RunPlan), row["secret_encrypted"]) for row in rows]
+
+    async def run(self, org: OrgId, application: ApplicationId, run: RunId) -> Run | None:
+        row = await self._pool.fetchrow(
+            f"""
+            SELECT {COLUMNS} FROM runs r {NAMES}
+            WHERE r.org_id = $1 AND r.application_id = $2 AND r.id = $3
+            """,
+            *(org, application, run),
+        )
+        return None if row is None else _run(row)
+
+    async def runs(self, org: OrgId, application: ApplicationId, query: RunQuery) -> RunPage:
+        where = """
+            r.org_id = $1 AND r.application_id = $2
+            AND ($3::text IS NULL OR r.package_id = $3)
+            AND ($4::text IS NULL OR r.status = $4)
+            AND ($5::text IS NULL OR r.user_id = $5)
+        """
+        chosen = (org, application, query.package, query.status, query.user)
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(
+                f"""
+                SELECT {COLUMNS} FROM runs r {NAMES} WHERE {where}
+                ORDER BY r.started_at DESC, r.id DESC LIMIT $6 OFFSET $7
+                """,
+                *(*chosen, query.limit, query.offset),
+            )
+            total = await connection.fetchval(f"SELECT count(*) FROM runs r WHERE {where}", *chosen)
+        return RunPage(runs=[_run(row) for row in rows], total=total)
+
+    async def logs(
+        self, org: OrgId, run: RunId, since: int, levels: list[str], limit: int
+    ) -> list[LogLine]:
+        rows = await self._pool.fetch(
+            """
+            SELECT id, run_id, org_id, position, type, level, event, message, data, created_at
+            FROM run_logs WHERE org_id = $1 AND run_id = $2 AND id > $3 AND level = ANY ($4)
+            ORDER BY id LIMIT $5
+            """,
+            *(org, run, since, levels, limit),
+        )
+        return [LogLine(**dict(row)) for row in rows]
+
+
+def _run(row: asyncpg.Record) -> Run:
+    fields: dict[str, Any] = pick(Run, row)
+    return Run(**fields)
