@@ -1,5 +1,6 @@
 -- Accounts, packages, models and runs. Ids are text in the formats of the contract; every
 -- operational table carries its organization and application, and every query filters by them.
+-- Documents are json and not jsonb: what a person wrote is given back in the order they wrote it.
 
 -- Accounts ------------------------------------------------------------------------------------
 
@@ -59,7 +60,7 @@ CREATE TABLE applications (
     org_id     text NOT NULL REFERENCES organizations ON DELETE CASCADE,
     name       text NOT NULL,
     is_default boolean NOT NULL DEFAULT false,
-    settings   jsonb NOT NULL DEFAULT '{}',
+    settings   json NOT NULL DEFAULT '{}',
     created_by text REFERENCES users ON DELETE SET NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now()
@@ -91,7 +92,7 @@ CREATE TABLE packages (
     org_id         text REFERENCES organizations ON DELETE CASCADE,
     type           text NOT NULL CHECK (type IN ('agent', 'skill', 'integration', 'mcp-server')),
     source         text NOT NULL DEFAULT 'local' CHECK (source IN ('local', 'system')),
-    draft_manifest jsonb NOT NULL,
+    draft_manifest json NOT NULL,
     draft_content  text,
     -- The archive of the draft: its integrity names the blob. Null for a draft made of JSON.
     draft_archive  text,
@@ -112,7 +113,7 @@ CREATE TABLE package_versions (
     -- Subresource integrity of the archive's bytes: sha256-<base64>.
     integrity     text NOT NULL,
     artifact_size bigint NOT NULL,
-    manifest      jsonb NOT NULL,
+    manifest      json NOT NULL,
     content       text,
     yanked        boolean NOT NULL DEFAULT false,
     yanked_reason text,
@@ -132,9 +133,9 @@ CREATE TABLE application_packages (
     application_id    text NOT NULL REFERENCES applications ON DELETE CASCADE,
     package_id        text NOT NULL REFERENCES packages ON DELETE CASCADE,
     version_id        bigint REFERENCES package_versions ON DELETE SET NULL,
-    input_settings    jsonb NOT NULL DEFAULT '{}',
+    input_settings    json NOT NULL DEFAULT '{}',
     model_id          text,
-    generation_config jsonb,
+    generation_config json,
     enabled           boolean NOT NULL DEFAULT true,
     installed_at      timestamptz NOT NULL DEFAULT now(),
     updated_at        timestamptz NOT NULL DEFAULT now(),
@@ -163,11 +164,11 @@ CREATE TABLE org_models (
     label          text NOT NULL,
     model_id       text NOT NULL,
     credential_id  text NOT NULL REFERENCES model_provider_credentials ON DELETE RESTRICT,
-    input          jsonb,
+    input          json,
     context_window integer,
     max_tokens     integer,
     reasoning      boolean,
-    cost           jsonb,
+    cost           json,
     enabled        boolean NOT NULL DEFAULT true,
     created_by     text REFERENCES users ON DELETE SET NULL,
     created_at     timestamptz NOT NULL DEFAULT now(),
@@ -210,13 +211,13 @@ CREATE TABLE runs (
     status                text NOT NULL DEFAULT 'pending' CHECK (
         status IN ('pending', 'running', 'success', 'failed', 'timeout', 'cancelled')
     ),
-    input                 jsonb,
-    result                jsonb,
+    input                 json,
+    result                json,
     error                 text,
-    checkpoint            jsonb,
-    artifacts             jsonb,
-    metadata              jsonb,
-    token_usage           jsonb,
+    checkpoint            json,
+    artifacts             json,
+    metadata              json,
+    token_usage           json,
     cost                  double precision CHECK (cost >= 0),
     cost_pricing_status   text CHECK (cost_pricing_status IN ('priced', 'partial', 'unpriced')),
     version_label         text NOT NULL,
@@ -227,9 +228,9 @@ CREATE TABLE runs (
     runner_name           text,
     runner_kind           text,
     -- Everything needed to execute the run, without secrets; kept until it has ended.
-    plan                  jsonb,
+    plan                  json,
     -- What the output must look like, as it was when the run was launched.
-    output_schema         jsonb,
+    output_schema         json,
     -- Who executes it: set when the run is started, so a pending run belongs to nobody.
     instance_id           text,
     boot_id               text,
@@ -273,7 +274,7 @@ CREATE TABLE run_early_events (
     run_id      text NOT NULL REFERENCES runs ON DELETE CASCADE,
     sequence    integer NOT NULL,
     message_id  text NOT NULL,
-    event       jsonb NOT NULL,
+    event       json NOT NULL,
     received_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (run_id, sequence)
 );
@@ -288,7 +289,7 @@ CREATE TABLE run_logs (
     level      text NOT NULL DEFAULT 'debug' CHECK (level IN ('debug', 'info', 'warn', 'error')),
     event      text,
     message    text,
-    data       jsonb,
+    data       json,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE INDEX run_logs_run ON run_logs (run_id, id);

@@ -9,6 +9,7 @@ from actors.accounts.accounts import IssuedKey as IssuedKey
 from actors.accounts.accounts import ListApiKeys as ListApiKeys
 from actors.accounts.accounts import ListApplications as ListApplications
 from actors.accounts.accounts import ListOrganizations as ListOrganizations
+from actors.accounts.accounts import NewOrganization as NewOrganization
 from actors.accounts.accounts import RevokeApiKey as RevokeApiKey
 from actors.accounts.accounts import SignedIn as SignedIn
 from actors.accounts.accounts import SignIn as SignIn

@@ -23,7 +23,7 @@ from actors.accounts.records import (
     Session,
     User,
 )
-from actors.ids import ApiKeyId, OrgId, new_application_id, new_user_id, new_uuid
+from actors.ids import ApiKeyId, ApplicationId, OrgId, new_application_id, new_user_id, new_uuid
 from actors.runtime import (
     Actor,
     FieldProblem,
@@ -100,7 +100,14 @@ class Authenticate(Request["Accounts", Authentication], frozen=True, kw_only=Tru
     application: str | None = None
 
 
-class CreateOrganization(Request["Accounts", Organization], frozen=True, kw_only=True):
+class NewOrganization(msgspec.Struct, frozen=True, kw_only=True):
+    """An organization that was just made, and its default application."""
+
+    organization: Organization
+    application: ApplicationId
+
+
+class CreateOrganization(Request["Accounts", NewOrganization], frozen=True, kw_only=True):
     """Make an organization owned by the caller, with its default application."""
 
     caller: Caller
@@ -322,19 +329,20 @@ class Accounts(Actor):
         )
         return Authentication(caller=caller, user=facts.user, session=session, renewed=renewed)
 
-    async def _create_organization(self, message: CreateOrganization) -> Organization:
+    async def _create_organization(self, message: CreateOrganization) -> NewOrganization:
         name = message.name.strip()
         if not 1 <= len(name) <= 100:
             raise _invalid("name", "must have 1 to 100 characters")
         wanted = message.slug
         if wanted is not None and (not SLUG.fullmatch(wanted) or len(wanted) > 50):
             raise _invalid("slug", "must be lowercase letters, digits and inner dashes, at most 50")
+        org, application = OrgId(new_uuid()), new_application_id()
         for slug in [wanted] if wanted else _slugs(name):
-            org = await self._records.add_organization(
-                message.caller.user, OrgId(new_uuid()), name, slug, new_application_id()
+            made = await self._records.add_organization(
+                message.caller.user, org, name, slug, application
             )
-            if org is not None:
-                return org
+            if made is not None:
+                return NewOrganization(organization=made, application=application)
         raise Rejected(f"the slug {wanted} is taken", code="slug_taken", param="slug")
 
     async def _create_key(self, message: CreateApiKey) -> IssuedKey:

@@ -30,7 +30,7 @@ def environment(
         "AGENT_PROMPT": plan.prompt,
         "AGENT_INPUT": _json(plan.input),
         "AGENT_TIMEOUT_SECONDS": f"{plan.timeout:g}",
-        "AGENT_RUNTIME_TOOLS": _json(plan.runtime_tools),
+        "RUNTIME_TOOLS_JSON": _json(plan.runtime_tools),
         "AGENT_SKILLS": str(len(plan.agent.parts)),
         "MODEL_API": model.api_shape,
         "MODEL_ID": model.model_id,

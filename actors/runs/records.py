@@ -208,8 +208,10 @@ class RunRecords(Protocol):
         """What serving the run's own requests needs."""
         ...
 
-    async def ingest(self, run: RunId, event: RunEvent, effects: Effects) -> Ingested:
-        """Take an event if it is the next in line, once; keep an early one until its turn.
+    async def ingest(
+        self, run: RunId, message_id: str, event: RunEvent, effects: Effects
+    ) -> Ingested:
+        """Take an event if it is the next in line, once per message id; keep an early one.
 
         `effects` is what the event leaves behind; those of early events are worked out again when
         they are released.

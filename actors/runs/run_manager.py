@@ -196,7 +196,7 @@ class RunManager(Actor):
         facts = await self._verified(signed)
         event = read_event(signed.body)
         left = effects(event)
-        ingested = await self._records.ingest(signed.run, event, left)
+        ingested = await self._records.ingest(signed.run, signed.message_id, event, left)
         if ingested.closed:
             raise self._closed(signed.run)
         announce_lines(self._pubsub, facts.application, facts.package, ingested.lines)

@@ -9,3 +9,9 @@ class LocalStorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The directory that holds the blobs."""
 
     root: Path
+
+
+class LocalExecutorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The directory under which runs have their workspaces."""
+
+    root: Path

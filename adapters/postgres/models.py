@@ -56,7 +56,7 @@ class PostgresModelRecords:
     async def models(self, org: OrgId) -> OrgModels:
         rows = await self._pool.fetch(
             """
-            SELECT m.*, o.default_model_id, to_jsonb(c) AS credential
+            SELECT m.*, o.default_model_id, to_json(c) AS credential
             FROM organizations o
             LEFT JOIN org_models m ON m.org_id = o.id
             LEFT JOIN model_provider_credentials c ON c.id = m.credential_id

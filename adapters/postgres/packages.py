@@ -24,14 +24,14 @@ from adapters.postgres.pool import Pool
 
 # A package with its versions, oldest first, and whether the draft differs from the last of them.
 PACKAGE = """
-    SELECT p.*, u.name AS created_by_name, coalesce(v.rows, '[]') AS versions, t.version AS latest,
-           (p.draft_manifest, p.draft_content) IS DISTINCT FROM (last.manifest, last.content)
-               AS unpublished_changes
+    SELECT p.*, u.name AS created_by_name, coalesce(v.rows, '[]'::json) AS versions, t.version AS latest,
+           (p.draft_manifest::jsonb, p.draft_content)
+               IS DISTINCT FROM (last.manifest::jsonb, last.content) AS unpublished_changes
     FROM packages p
     LEFT JOIN users u ON u.id = p.created_by
     LEFT JOIN LATERAL (
-        SELECT jsonb_agg(jsonb_build_object('version', version, 'integrity', integrity,
-                                            'yanked', yanked) ORDER BY id) AS rows
+        SELECT json_agg(json_build_object('version', version, 'integrity', integrity,
+                                          'yanked', yanked) ORDER BY id) AS rows
         FROM package_versions WHERE package_id = p.id
     ) v ON true
     LEFT JOIN LATERAL (
@@ -115,7 +115,7 @@ class PostgresPackageRecords:
                    u.name AS created_by_name, (
                        SELECT count(*) FROM packages used WHERE used.type = 'agent'
                        AND (used.org_id = $1 OR used.org_id IS NULL)
-                       AND used.draft_manifest -> 'dependencies' -> $4 ? p.id
+                       AND (used.draft_manifest -> 'dependencies' -> $4)::jsonb ? p.id
                    ) AS used_by_agents
             FROM packages p
             LEFT JOIN users u ON u.id = p.created_by
@@ -153,8 +153,8 @@ class PostgresPackageRecords:
                 SELECT count(*) FROM runs WHERE application_id = $1 AND package_id = $2
                 AND status IN ('pending', 'running')
             ) AS running_runs, (
-                SELECT jsonb_build_object('id', id, 'status', status, 'started_at', started_at,
-                                          'duration', duration)
+                SELECT json_build_object('id', id, 'status', status, 'started_at', started_at,
+                                         'duration', duration)
                 FROM runs WHERE application_id = $1 AND package_id = $2
                 ORDER BY started_at DESC LIMIT 1
             ) AS last_run

@@ -101,7 +101,7 @@ def _translated() -> Iterator[None]:
 
 async def _teach_json(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
-        "jsonb",
+        "json",
         schema="pg_catalog",
         encoder=lambda value: msgspec.json.encode(value).decode(),
         decoder=msgspec.json.decode,

@@ -37,7 +37,7 @@ INGEST = """
         INSERT INTO run_messages (run_id, message_id) SELECT $1, $2 FROM sink
     ), totals AS (
         UPDATE runs SET token_usage = coalesce($10, token_usage), cost = coalesce($11, cost)
-        WHERE id = $1 AND ($10::jsonb IS NOT NULL OR $11::float8 IS NOT NULL)
+        WHERE id = $1 AND ($10::json IS NOT NULL OR $11::float8 IS NOT NULL)
         AND EXISTS (SELECT 1 FROM sink)
     ), line AS (
         INSERT INTO run_logs (run_id, org_id, position, type, level, event, message, data)
@@ -48,11 +48,19 @@ INGEST = """
 """
 
 
-async def ingest(pool: Pool, run: RunId, event: RunEvent, left: Effects) -> Ingested:
+async def ingest(
+    pool: Pool, run: RunId, message_id: str, event: RunEvent, left: Effects
+) -> Ingested:
     """Take an event if it is the next, else find out what it is."""
-    row = await pool.fetchrow(INGEST, *_arguments(run, event, left))
+    log = left.log or LogEntry()
+    row = await pool.fetchrow(
+        INGEST,
+        *(run, message_id, event.sequence, int(left.log is not None)),
+        *(log.type, log.level, log.event, log.message, log.data),
+        *(left.usage.to_json() if left.usage else None, left.cost),
+    )
     if row is None:
-        return await _ingest_other(pool, run, event)
+        return await _ingest_other(pool, run, message_id, event)
     lines = [_line(row)] if left.log is not None else []
     if row["early_events"]:
         async with pool.transaction() as connection:
@@ -60,7 +68,7 @@ async def ingest(pool: Pool, run: RunId, event: RunEvent, left: Effects) -> Inge
     return Ingested(outcome="persisted", lines=lines)
 
 
-async def _ingest_other(pool: Pool, run: RunId, event: RunEvent) -> Ingested:
+async def _ingest_other(pool: Pool, run: RunId, message_id: str, event: RunEvent) -> Ingested:
     """Take an event that was not the next when it came: late, repeated, early, or by now next."""
     async with pool.transaction() as connection:
         sink = await connection.fetchrow(
@@ -70,7 +78,7 @@ async def _ingest_other(pool: Pool, run: RunId, event: RunEvent) -> Ingested:
             ) AS seen
             FROM run_sinks WHERE run_id = $1 FOR UPDATE
             """,
-            *(run, event.id),
+            *(run, message_id),
         )
         if sink is None or sink["closed"]:
             return Ingested(outcome="replay", closed=True)
@@ -81,7 +89,7 @@ async def _ingest_other(pool: Pool, run: RunId, event: RunEvent) -> Ingested:
             INSERT INTO run_early_events (run_id, sequence, message_id, event)
             VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING 1
             """,
-            *(run, event.sequence, event.id, event),
+            *(run, event.sequence, message_id, event),
         )
         if kept is None:
             return Ingested(outcome="replay")
@@ -135,7 +143,7 @@ async def append(
         SELECT $1, sink.org_id, sink.before + e.n, e.type, e.level, e.event, e.message, e.data
         FROM sink, ROWS FROM (
             unnest($3::text[]), unnest($4::text[]), unnest($5::text[]), unnest($6::text[]),
-            unnest($7::jsonb[])
+            unnest($7::json[])
         ) WITH ORDINALITY AS e (type, level, event, message, data, n)
         ORDER BY e.n
         RETURNING *
@@ -155,20 +163,26 @@ async def _release(
         "SELECT last_sequence FROM run_sinks WHERE run_id = $1 FOR UPDATE", run
     )
     rows = await connection.fetch(
-        "SELECT sequence, event FROM run_early_events WHERE run_id = $1 ORDER BY sequence", run
+        """
+        SELECT sequence, message_id, event FROM run_early_events
+        WHERE run_id = $1 ORDER BY sequence
+        """,
+        run,
     )
     due: list[RunEvent] = []
+    ids: list[str] = []
     for row in rows:
         if in_sequence and row["sequence"] != last + 1:
             break
         last = row["sequence"]
         due.append(msgspec.convert(row["event"], RunEvent))
+        ids.append(row["message_id"])
     if not due:
         return []
     left = [effects(event) for event in due]
     await connection.execute(
         "INSERT INTO run_messages SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING",
-        *(run, [event.id for event in due]),
+        *(run, ids),
     )
     await connection.execute(
         "DELETE FROM run_early_events WHERE run_id = $1 AND sequence = ANY ($2)",
@@ -230,15 +244,6 @@ async def _write(
     )
     await connection.execute("UPDATE run_sinks SET closed_at = $2 WHERE run_id = $1", run, now)
     await connection.execute("DELETE FROM run_messages WHERE run_id = $1", run)
-
-
-def _arguments(run: RunId, event: RunEvent, left: Effects) -> tuple[object, ...]:
-    log = left.log or LogEntry()
-    return (
-        *(run, event.id, event.sequence, int(left.log is not None)),
-        *(log.type, log.level, log.event, log.message, log.data),
-        *(left.usage.to_json() if left.usage else None, left.cost),
-    )
 
 
 def _line(row: asyncpg.Record) -> LogLine:

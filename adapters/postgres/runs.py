@@ -132,8 +132,10 @@ class PostgresRunRecords:
         fields = dict(row) | {"plan": None if plan is None else msgspec.convert(plan, RunPlan)}
         return RunFacts(**fields)
 
-    async def ingest(self, run: RunId, event: RunEvent, effects: Effects) -> Ingested:
-        return await ingest(self._pool, run, event, effects)
+    async def ingest(
+        self, run: RunId, message_id: str, event: RunEvent, effects: Effects
+    ) -> Ingested:
+        return await ingest(self._pool, run, message_id, event, effects)
 
     async def touch(self, run: RunId) -> bool:
         touched = await self._pool.fetchval(

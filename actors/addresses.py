@@ -1,0 +1,40 @@
+"""Where every port answers: one typed field each, in boot order."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from actors.accounts import Accounts
+from actors.database import Database
+from actors.models import Models
+from actors.packages import Packages
+from actors.pubsub import PubSub
+from actors.runs import Launcher, RunLog, RunManager, RunSupervisor
+from actors.runtime import Address
+from actors.storage import Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """The address book. It is handed to the HTTP layer whole; actors get what they need of it."""
+
+    database: Address[Database]
+    pubsub: Address[PubSub]
+    storage: Address[Storage]
+    accounts: Address[Accounts]
+    packages: Address[Packages]
+    models: Address[Models]
+    run_supervisor: Address[RunSupervisor]
+    run_manager: Address[RunManager]
+    launcher: Address[Launcher]
+    run_log: Address[RunLog]
+
+
+def new_addresses() -> Addresses:
+    """An address book in which nobody answers yet."""
+    names: dict[str, Any] = {each.name: Address[Any](each.name) for each in fields(Addresses)}
+    return Addresses(**names)
+
+
+def every_address(book: Addresses) -> list[Address[Any]]:
+    """Every address, in boot order."""
+    return [getattr(book, each.name) for each in fields(book)]

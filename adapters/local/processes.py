@@ -1,0 +1,113 @@
+"""Processes that are not ours to wait for by the usual means: found, killed, reaped."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+
+PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
+ZOMBIE = "Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A line of the process table."""
+
+    pid: int
+    parent: int
+    session: int
+    state: str
+
+
+def protect_server() -> None:
+    """Adopt what dying runs leave behind, and let nobody read this process's memory.
+
+    Without the second, a run's shell of the same user finds the server's secrets under /proc.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+async def exited(pid: int) -> int:
+    """Wait for a child of this process, and for it alone; its status as `os.waitpid` has it."""
+    if not hasattr(os, "pidfd_open"):
+        _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+        return status
+    loop = asyncio.get_running_loop()
+    descriptor = os.pidfd_open(pid)
+    ended = asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    _, status = os.waitpid(pid, os.WNOHANG)
+    return status
+
+
+def process_table() -> dict[int, Process]:
+    """Every process of this machine, where there is a /proc."""
+    table: dict[int, Process] = {}
+    if sys.platform != "linux":
+        return table
+    for name in os.listdir("/proc"):  # noqa: PTH208 - names are all that is needed
+        if name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+                pid = int(name)
+                table[pid] = Process(pid, int(fields[1]), int(fields[3]), fields[0])
+    return table
+
+
+def environment_of(pid: int) -> bytes:
+    """The environment a process was started with; empty when it may not be read."""
+    try:
+        return b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
+def adopted(own_children: Container[int], server_mark: bytes) -> list[Process]:
+    """Children of this process that it did not start: what dead runs left.
+
+    They lead or joined a session other than ours, are not among `own_children`, and do not carry
+    the mark that everything started by this server inherits.
+    """
+    here, session = os.getpid(), os.getsid(0)
+    return [
+        process
+        for process in process_table().values()
+        if process.parent == here
+        and process.session != session
+        and process.pid not in own_children
+        and (process.state == ZOMBIE or server_mark not in environment_of(process.pid))
+    ]
+
+
+def kill_tree(roots: list[Process]) -> None:
+    """Kill processes and everything below them."""
+    table = process_table()
+    doomed, grew = {process.pid for process in roots}, True
+    while grew:
+        more = {p.pid for p in table.values() if p.parent in doomed} - doomed
+        doomed |= more
+        grew = bool(more)
+    for pid in doomed:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def reap(processes: list[Process]) -> None:
+    """Bury children that have ended."""
+    for process in processes:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)

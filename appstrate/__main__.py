@@ -1,0 +1,12 @@
+"""The `appstrate` command."""
+
+from appstrate.cli import app
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""What all wire formats have in common: tools offered, calls made, tokens used."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Something the model may call. `run` answers with text, or raises `ToolError`."""
+
+    name: str
+    description: str
+    parameters: Json
+    run: Callable[[Json], Awaitable[str]]
+
+
+class ToolError(Exception):
+    """A call went wrong; the model is told, and goes on."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A call the model made; `arguments` is the JSON it wrote, which may be anything."""
+
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to a call."""
+
+    call: Call
+    text: str
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class Tokens:
+    """Tokens of one request in four disjoint buckets, or a sum of such."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+    def add(self, other: "Tokens") -> None:
+        self.input += other.input
+        self.output += other.output
+        self.cache_read += other.cache_read
+        self.cache_write += other.cache_write
+
+    @property
+    def any(self) -> bool:
+        return bool(self.input or self.output)
+
+
+@dataclass(slots=True)
+class Turn:
+    """What the model said once. `raw` is its own form, to be sent back as it came."""
+
+    text: str = ""
+    calls: list[Call] = field(default_factory=list)
+    tokens: Tokens = field(default_factory=Tokens)
+    raw: Any = None
+
+
+class ModelError(Exception):
+    """The model API failed. `retry_after` is in seconds; status 0 means no answer at all."""
+
+    def __init__(self, message: str, status: int = 0, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.status in (0, 408, 409, 429) or self.status >= 500
+
+
+class Wire(Protocol):
+    """One wire format."""
+
+    path: str
+
+    def headers(self, api_key: str) -> dict[str, str]:
+        """Headers of a request."""
+        ...
+
+    def body(self, system: str, history: list[Json], tools: list[Tool]) -> Json:
+        """The body of a request."""
+        ...
+
+    async def read(self, events: AsyncIterator[Json]) -> Turn:
+        """The turn a stream of server-sent events spells. Raises `ModelError`."""
+        ...
+
+    def user(self, text: str) -> list[Json]:
+        """A message of the user, for the history."""
+        ...
+
+    def assistant(self, turn: Turn) -> list[Json]:
+        """A turn of the model, for the history."""
+        ...
+
+    def results(self, results: list[Result]) -> list[Json]:
+        """Answers to calls, for the history."""
+        ...

@@ -1,0 +1,154 @@
+"""An agent's life: assignment, workspace, loop, report, exit."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from appstrate.agent.hardening import kill_descendants
+from appstrate.agent.loop import Ending, Loop, metric
+from appstrate.agent.models.turn import Tool
+from appstrate.agent.settings import AssignmentError, Settings, read_settings
+from appstrate.agent.sink import Sink, SinkError
+from appstrate.agent.tools.files import file_tools
+from appstrate.agent.tools.runtime import Output, log_tool
+from appstrate.agent.tools.shell import shell_tool
+from appstrate.agent.workspace import BundleError, unpack_skills
+
+SECRETS = ("APPSTRATE_SINK_URL", "APPSTRATE_SINK_FINALIZE_URL", "APPSTRATE_SINK_SECRET")
+HERE = ("output", "log")
+
+
+def run_assignment() -> None:
+    """Wait for an assignment, carry it out, and leave. Never returns."""
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    try:
+        settings = read_settings(_variables())
+    except AssignmentError as error:
+        _fatal(str(error))
+    for name in (*SECRETS, "MODEL_API_KEY"):
+        os.environ.pop(name, None)
+    code = asyncio.run(_carry_out(settings))
+    kill_descendants()
+    # Nothing is left to be cleaned up that the end of the process does not clean up sooner.
+    os._exit(code)
+
+
+def _variables() -> dict[str, str]:
+    variables = dict(os.environ)
+    if "AGENT_RUN_ID" not in variables:
+        line = sys.stdin.buffer.readline()
+        if not line.strip():
+            os._exit(0)  # the slot was dropped before it was given a run
+        variables |= json.loads(line)
+    return variables
+
+
+async def _carry_out(settings: Settings) -> int:
+    workspace = Path(settings.workspace)
+    os.chdir(workspace)
+    sink = Sink(settings)
+    sink.start()
+    began = time.monotonic()
+    problem = await _prepare(settings, sink, workspace)
+    if problem is not None:
+        sink.emit("appstrate.error", {"message": problem})
+        report: dict[str, Any] = {"status": "failed", "error": {"message": problem}}
+    else:
+        report = await _run_loop(settings, sink, workspace)
+    report["durationMs"] = int((time.monotonic() - began) * 1000)
+    try:
+        await sink.finalize({"memories": [], "pinned": {}, "logs": [], **report})
+    except SinkError as error:
+        _tell(str(error))
+        return 1
+    return 0
+
+
+async def _prepare(settings: Settings, sink: Sink, workspace: Path) -> str | None:
+    """Set the workspace up; a sentence when that is impossible."""
+    git = workspace / ".git"
+    git.mkdir(exist_ok=True)
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    if not settings.skills:
+        return None
+    try:
+        response, bundle = await sink.get("/workspace")
+        if response.status != 200:
+            return f"the run's bundle was refused: {response.status} {bundle[:300]!r}"
+        names = await asyncio.to_thread(unpack_skills, bundle, workspace)
+    except (SinkError, BundleError) as error:
+        return str(error)
+    sink.progress("bundle loaded", {"boot": True, "skills": names})
+    return None
+
+
+async def _run_loop(settings: Settings, sink: Sink, workspace: Path) -> dict[str, Any]:
+    for name in settings.runtime_tools:
+        if name not in HERE:
+            sink.progress(f"the runtime tool {name} is not available here", level="warn")
+    chosen = settings.runtime_tools
+    output = Output(settings.output_schema, sink) if "output" in chosen else None
+    tools: list[Tool] = [*file_tools(workspace), shell_tool(workspace)]
+    if "log" in chosen:
+        tools.append(log_tool(sink))
+    loop = Loop(settings, sink, tools, output)
+    working = asyncio.ensure_future(loop.run())
+    closing = asyncio.ensure_future(sink.closed.wait())
+    await asyncio.wait(
+        (working, closing), timeout=settings.timeout, return_when=asyncio.FIRST_COMPLETED
+    )
+    closing.cancel()
+    if working.done():
+        return _report(working, loop, settings)
+    working.cancel()
+    await asyncio.wait((working,), timeout=1)
+    if sink.closed.is_set():
+        kill_descendants()
+        os._exit(0)  # the platform has ended the run: there is nobody to report to
+    message = f"Run timed out after {settings.timeout:g}s"
+    error = {"code": "timeout", "message": message}
+    data = output.data if output else None
+    return {"status": "timeout", "error": error, "output": data} | metric(
+        loop.tokens, settings.model_cost
+    )
+
+
+def _report(working: asyncio.Future[Ending], loop: Loop, settings: Settings) -> dict[str, Any]:
+    totals = metric(loop.tokens, settings.model_cost)
+    if (crash := working.exception()) is not None:
+        message = f"The agent failed: {type(crash).__name__}: {crash}"
+        _tell(message)
+        return {"status": "failed", "error": {"message": message}} | totals
+    ending = working.result()
+    if ending.error is not None:
+        error = {"code": "adapter_error", "message": ending.error}
+        return {"status": "failed", "error": error, "output": ending.output} | totals
+    return {"status": "success", "output": ending.output} | totals
+
+
+def _stop(number: int, _frame: object) -> None:
+    """The server is stopping the run, or is gone: leave nothing behind, report nothing."""
+    kill_descendants()
+    os._exit(1 if number == signal.SIGTERM else 130)
+
+
+def _tell(message: str) -> None:
+    told = {
+        "level": "error",
+        "time": datetime.now(UTC).isoformat(),
+        "component": "agent",
+        "msg": message,
+    }
+    print(json.dumps(told), file=sys.stderr, flush=True)
+
+
+def _fatal(message: str) -> NoReturn:
+    _tell(f"the assignment cannot be used: {message}")
+    os._exit(1)

@@ -1,0 +1,124 @@
+"""What an agent process is told, as the run protocol spells it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+API_SHAPES = ("openai-completions", "anthropic-messages")
+
+
+class AssignmentError(Exception):
+    """The assignment cannot be used; the message lists every problem."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """An assignment. Costs are US dollars per million tokens, times are seconds."""
+
+    run: str
+    prompt: str
+    input: dict[str, Any]
+    timeout: float | None
+    workspace: str
+    runtime_tools: list[str]
+    skills: int
+    output_schema: dict[str, Any] | None
+    model_api: str
+    model_id: str
+    model_provider: str
+    model_base_url: str
+    model_api_key: str
+    model_max_tokens: int
+    model_max_tokens_given: bool
+    model_temperature: float | None
+    model_cost: dict[str, float]
+    model_retries: int
+    sink_url: str
+    sink_finalize_url: str
+    sink_secret: str
+    tool_result_limit: int
+
+
+class _Reader:
+    """Reads variables and gathers problems; an empty value counts as absent."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.problems: list[str] = []
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self._variables.get(name) or default
+        if value is None:
+            self.problems.append(f"{name} is required")
+        return value or ""
+
+    def url(self, name: str) -> str:
+        value = self.text(name)
+        if value and (urlsplit(value).scheme != "http" or not urlsplit(value).hostname):
+            self.problems.append(f"{name} must be an http URL")
+        return value.rstrip("/")
+
+    def number(self, name: str) -> float | None:
+        value = self._variables.get(name)
+        if not value:
+            return None
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if number <= 0:
+            self.problems.append(f"{name} must be a positive number")
+            return None
+        return number
+
+    def json(self, name: str, kind: type) -> Any:
+        value = self._variables.get(name)
+        if not value:
+            return kind()
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = None
+        if not isinstance(parsed, kind):
+            self.problems.append(f"{name} must be a JSON {kind.__name__}")
+            return kind()
+        return parsed
+
+
+def read_settings(variables: Mapping[str, str]) -> Settings:
+    """Read an assignment; raises `AssignmentError` with all that is wrong with it."""
+    read = _Reader(variables)
+    max_tokens = read.number("MODEL_MAX_TOKENS")
+    settings = Settings(
+        run=read.text("AGENT_RUN_ID"),
+        prompt=read.text("AGENT_PROMPT"),
+        input=read.json("AGENT_INPUT", dict),
+        timeout=read.number("AGENT_TIMEOUT_SECONDS"),
+        workspace=read.text("WORKSPACE_DIR", "/workspace"),
+        runtime_tools=read.json("RUNTIME_TOOLS_JSON", list),
+        skills=int(read.number("AGENT_SKILLS") or 0) if variables.get("AGENT_SKILLS") != "0" else 0,
+        output_schema=read.json("OUTPUT_SCHEMA", dict) or None,
+        model_api=read.text("MODEL_API"),
+        model_id=read.text("MODEL_ID"),
+        model_provider=read.text("MODEL_PROVIDER", "unknown"),
+        model_base_url=read.url("MODEL_BASE_URL"),
+        model_api_key=read.text("MODEL_API_KEY", "none"),
+        model_max_tokens=int(max_tokens or 16_384),
+        model_max_tokens_given=max_tokens is not None,
+        model_temperature=read.number("MODEL_TEMPERATURE"),
+        model_cost=read.json("MODEL_COST", dict),
+        model_retries=0 if variables.get("MODEL_RETRY_ENABLED") == "false" else 4,
+        sink_url=read.url("APPSTRATE_SINK_URL"),
+        sink_finalize_url=read.url("APPSTRATE_SINK_FINALIZE_URL"),
+        sink_secret=read.text("APPSTRATE_SINK_SECRET"),
+        tool_result_limit=int(read.number("TOOL_RESULT_BYTE_LIMIT") or 2048),
+    )
+    if settings.model_api and settings.model_api not in API_SHAPES:
+        read.problems.append(f"MODEL_API must be one of {', '.join(API_SHAPES)}")
+    if 0 < len(settings.sink_secret) < 16:
+        read.problems.append("APPSTRATE_SINK_SECRET must have at least 16 characters")
+    if read.problems:
+        raise AssignmentError("; ".join(read.problems))
+    return settings

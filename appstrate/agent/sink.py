@@ -1,0 +1,156 @@
+"""Where an agent's events go: signed, numbered from 1, in order, tried again until they arrive."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import random
+import time
+import uuid
+from collections import deque
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from appstrate.agent.http import Connection, ConnectionLost, Response
+from appstrate.agent.settings import Settings
+
+HEARTBEAT_SECONDS = 15.0
+FIRST_BACKOFF = 0.12
+LONGEST_BACKOFF = 5.0
+GIVE_UP_SECONDS = 120.0
+
+
+class SinkError(Exception):
+    """The platform refused what it must take, or could not be reached for too long."""
+
+
+class Sink:
+    """The event sink of one run.
+
+    Events are sent by a task of their own, so that the loop never waits for the platform; they
+    arrive in the order they were emitted. `closed` is set when the platform has ended the run, or
+    has been out of reach for two minutes.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._source = f"/afps/runs/{settings.run}"
+        self._secret = settings.sink_secret.encode()
+        self._events_path = urlsplit(settings.sink_url).path
+        self._finalize_path = urlsplit(settings.sink_finalize_url).path
+        self._connection = Connection(settings.sink_url)
+        self._beats = Connection(settings.sink_url)
+        self._queue: deque[bytes] = deque()
+        self._wakeup = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._sequence = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self.closed = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to send, and to give signs of life."""
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._send_all()), loop.create_task(self._beat())]
+
+    def emit(self, kind: str, data: dict[str, Any]) -> None:
+        """Queue an event."""
+        self._sequence += 1
+        event = {
+            "specversion": "1.0",
+            "type": kind,
+            "source": self._source,
+            "id": str(uuid.uuid4()),
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "datacontenttype": "application/json",
+            "data": data,
+            "sequence": self._sequence,
+        }
+        self._queue.append(json.dumps(event, ensure_ascii=True).encode())
+        self._idle.clear()
+        self._wakeup.set()
+
+    def progress(self, message: str, data: dict[str, Any] | None = None, level: str = "") -> None:
+        """Queue a line about what is happening."""
+        told: dict[str, Any] = {"message": message}
+        if data is not None:
+            told["data"] = data
+        if level:
+            told["level"] = level
+        self.emit("appstrate.progress", told)
+
+    async def get(self, path: str) -> tuple[Response, bytes]:
+        """A signed GET below the run's own routes, tried again while the platform is busy."""
+        base = self._events_path.removesuffix("/events")
+        return await self._signed("GET", f"{base}{path}", b"")
+
+    async def finalize(self, report: dict[str, Any]) -> None:
+        """Wait until every event has arrived, then report the end of the run."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), GIVE_UP_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        response, answer = await self._signed(
+            "POST", self._finalize_path, json.dumps(report, ensure_ascii=True).encode()
+        )
+        if response.status != 200:
+            raise SinkError(f"finalize was refused: {response.status} {answer[:512]!r}")
+
+    async def _send_all(self) -> None:
+        while True:
+            while self._queue:
+                try:
+                    response, _ = await self._signed("POST", self._events_path, self._queue[0])
+                except SinkError:
+                    response = Response(410, {})
+                if response.status == 410:
+                    self.closed.set()
+                    self._queue.clear()
+                else:
+                    self._queue.popleft()
+            self._idle.set()
+            self._wakeup.clear()
+            await self._wakeup.wait()
+
+    async def _beat(self) -> None:
+        path = f"{self._events_path}/heartbeat"
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS * random.uniform(0.85, 1.15))
+            with contextlib.suppress(ConnectionLost):
+                headers = self._headers(b"{}", str(uuid.uuid4()))
+                response, _ = await self._beats.request("POST", path, headers, b"{}")
+                if response.status == 410:
+                    self.closed.set()
+                    return
+
+    async def _signed(self, method: str, path: str, body: bytes) -> tuple[Response, bytes]:
+        """Send one signed request until it is answered; a repetition keeps its id."""
+        message_id = str(uuid.uuid4())
+        wait, deadline = FIRST_BACKOFF, time.monotonic() + GIVE_UP_SECONDS
+        while True:
+            try:
+                headers = self._headers(body, message_id)
+                response, answer = await self._connection.request(method, path, headers, body)
+            except ConnectionLost as error:
+                problem = str(error)
+            else:
+                if response.status != 429 and response.status < 500:
+                    return response, answer
+                problem = f"HTTP {response.status}"
+            if time.monotonic() + wait > deadline:
+                raise SinkError(f"the platform cannot be reached: {problem}")
+            await asyncio.sleep(wait * random.uniform(1, 1.25))
+            wait = min(wait * 2, LONGEST_BACKOFF)
+
+    def _headers(self, body: bytes, message_id: str) -> dict[str, str]:
+        timestamp = str(int(time.time()))
+        signed = b".".join((message_id.encode(), timestamp.encode(), body))
+        digest = hmac.digest(self._secret, signed, hashlib.sha256)
+        return {
+            "Content-Type": "application/cloudevents+json",
+            "webhook-id": message_id,
+            "webhook-timestamp": timestamp,
+            "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+        }

@@ -1,0 +1,1 @@
+"""What an agent can do: files, a shell, and telling the platform."""

@@ -1,0 +1,150 @@
+"""From settings to a server that answers, and back: bind, boot, open, wait, close."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+
+from actors.addresses import Addresses, new_addresses
+from actors.ids import InstanceId
+from actors.runs import Identity, Places
+from actors.runtime import Supervisor
+from adapters.local.instance import claim_instance
+from appstrate.http.app import Gate, build_application
+from appstrate.http.routes import every_route
+from appstrate.http.routes.status import ServerInfo, status_routes
+from appstrate.settings import Settings
+from appstrate.sidecar.proxy import ModelProxy
+from appstrate.sidecar.upstream import LocalUpstreams
+from appstrate.tiers import describe, plan
+
+log = structlog.get_logger("boot")
+
+BOOT_SECONDS = 120.0
+BACKLOG = 1024
+
+
+class PortInUseError(Exception):
+    """The port cannot be bound; the message says what to do."""
+
+
+class Server:
+    """A running server: its addresses, and where it is reached."""
+
+    def __init__(self, at: Addresses, url: str) -> None:
+        self.at = at
+        self.url = url
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
+    """A server for the length of a block; everything is stopped in order afterwards.
+
+    The port is bound first and answers 503 until all actors are ready.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    lock = claim_instance(settings.data_dir / "instances", settings.instance)
+    identity = Identity(instance=InstanceId(lock.name), boot=str(uuid4()))
+    listening = _bind(settings)
+    at, gate = new_addresses(), Gate()
+    url = settings.app_url or _url(settings.host, listening)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(lock.release)
+        tier, reasons = describe(settings)
+        info = ServerInfo(
+            version=version("appstrate"), commit=settings.commit, tier=tier, reasons=reasons
+        )
+        routes = [*every_route(), *status_routes(info, gate, lambda: url)]
+        application = build_application(settings.http(url), at, gate, routes)
+        await _listen(stack, application, listening)
+        proxy = ModelProxy(LocalUpstreams(at.run_manager, at.models), settings.egress)
+        proxy_url = await _listen(stack, proxy.application(), _loopback())
+        places = Places(
+            platform_url=settings.platform_url or _url(settings.host, listening),
+            proxy_url=proxy_url,
+        )
+        chosen = plan(settings, at, identity, lambda: places)
+        supervisor = Supervisor(
+            chosen.children(at),
+            boot_within=BOOT_SECONDS,
+            stop_within=settings.shutdown_seconds,
+        )
+        supervisor.launch("supervisor")
+        stack.push_async_callback(supervisor.retire, settings.shutdown_seconds + 5)
+        await supervisor.ready
+        gate.open()
+        log.info("ready", url=url, tier=tier, instance=identity.instance)
+        stack.callback(gate.close)
+        yield Server(at, url)
+
+
+async def serve(settings: Settings, started: Callable[[Server], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `started` is called once the server answers."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with serving(settings) as server:
+        record = settings.data_dir / "server.json"
+        _write_record(record, server.url)
+        started(server)
+        await stop.wait()
+        log.info("stopping")
+        record.unlink(missing_ok=True)
+
+
+def _bind(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise PortInUseError(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): "
+            "stop what listens there, or choose another PORT"
+        ) from None
+    return listening
+
+
+def _loopback() -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.bind(("127.0.0.1", 0))
+    return listening
+
+
+async def _listen(
+    stack: contextlib.AsyncExitStack, application: web.Application, listening: socket.socket
+) -> str:
+    """Serve an application on a socket until the stack unwinds; returns its URL."""
+    runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.SockSite(runner, listening, backlog=BACKLOG, shutdown_timeout=2).start()
+    return _url(listening.getsockname()[0], listening)
+
+
+def _url(host: str, listening: socket.socket) -> str:
+    port = listening.getsockname()[1]
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound
+    if ":" in reachable and not reachable.startswith("["):
+        reachable = f"[{reachable}]"
+    return f"http://{reachable}:{port}"
+
+
+def _write_record(path: Path, url: str) -> None:
+    """Tell command lines on this machine where the server is."""
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps({"url": url, "pid": os.getpid()}))
+    unfinished.replace(path)

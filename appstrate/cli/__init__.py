@@ -1,0 +1,3 @@
+"""The command line."""
+
+from appstrate.cli.commands import app as app

@@ -1,0 +1,140 @@
+"""From a request's cookie or bearer token to its Caller."""
+
+import base64
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+
+from actors.accounts import Authenticate, Authentication
+from actors.addresses import Addresses
+from actors.runtime import NotFound, Refusal, Rejected
+from appstrate.http.call import Scope
+
+API_KEY = "ask_"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class CookieSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How session cookies are signed and scoped. The first secret signs, every one verifies."""
+
+    secrets: tuple[str, ...]
+    secure: bool
+    domain: str | None
+    trusted_origins: frozenset[str]
+
+
+class Cookies:
+    """Session cookies: the token and a signature, so that made-up ones never reach the database."""
+
+    def __init__(self, settings: CookieSettings) -> None:
+        self._settings = settings
+        self.name = "__Secure-appstrate.session" if settings.secure else "appstrate.session"
+
+    def read(self, request: web.Request) -> str | None:
+        """The session token of a request, if it has one that was signed here."""
+        value = request.cookies.get(self.name)
+        if not value:
+            return None
+        token, _, signature = value.rpartition(".")
+        fits = [
+            hmac.compare_digest(_signature(secret, token).encode(), signature.encode())
+            for secret in self._settings.secrets
+        ]
+        return token if any(fits) else None
+
+    def set(self, response: web.StreamResponse, token: str, expires_at: datetime) -> None:
+        """Give a browser its session."""
+        signature = _signature(self._settings.secrets[0], token)
+        life = int((expires_at - datetime.now(UTC)).total_seconds())
+        self._put(response, f"{token}.{signature}", life)
+
+    def clear(self, response: web.StreamResponse) -> None:
+        """Take a session cookie back."""
+        self._put(response, "", 0)
+
+    def check_origin(self, request: web.Request) -> None:
+        """Refuse a request that another site's page made with this browser's cookies."""
+        origin = request.headers.get("Origin")
+        if request.method in SAFE_METHODS or origin is None:
+            return
+        host = urlsplit(origin).netloc
+        if host != request.host and origin not in self._settings.trusted_origins:
+            raise Rejected(
+                f"the origin {origin} is not trusted: add it to TRUSTED_ORIGINS", code="forbidden"
+            )
+
+    def _put(self, response: web.StreamResponse, value: str, life: int) -> None:
+        response.set_cookie(
+            self.name,
+            value,
+            max_age=life,
+            path="/",
+            domain=self._settings.domain,
+            httponly=True,
+            samesite="Lax",
+            secure=self._settings.secure,
+        )
+
+
+async def authenticate(
+    request: web.Request, at: Addresses, cookies: Cookies, scope: Scope
+) -> Authentication | None:
+    """Who makes a request, with everything its route's scope needs. None on public routes."""
+    if scope is Scope.PUBLIC:
+        return None
+    headers = request.headers
+    org = headers.get("X-Org-Id") or None
+    application = headers.get("X-Application-Id") or headers.get("X-App-Id") or None
+    key = bearer(request)
+    if key is not None:
+        found = await at.accounts.ask(Authenticate(api_key=key, org=org, application=application))
+    else:
+        token = cookies.read(request)
+        if token is None:
+            presented = cookies.name in request.cookies
+            raise Rejected(
+                "sign in, or send an API key as `Authorization: Bearer ask_…`",
+                code="unauthorized" if presented else "authentication_required",
+            )
+        cookies.check_origin(request)
+        asked = Authenticate(session=token, org=org, application=application)
+        found = await at.accounts.ask(asked)
+    _check_scope(found, scope, application)
+    return found
+
+
+def bearer(request: web.Request) -> str | None:
+    """The API key of a request; a bearer token of another kind is refused."""
+    authorization = request.headers.get("Authorization", "")
+    kind, _, token = authorization.partition(" ")
+    if kind.lower() != "bearer":
+        return None
+    if not token.startswith(API_KEY):
+        raise Rejected("this bearer token is not an API key", code="unauthorized")
+    return token.strip()
+
+
+def _check_scope(found: Authentication, scope: Scope, application: str | None) -> None:
+    caller = found.caller
+    if scope is Scope.SESSION and caller.api_key is not None:
+        raise Rejected("API keys cannot do this: sign in", code="forbidden")
+    if scope in (Scope.ORGANIZATION, Scope.APPLICATION) and caller.org is None:
+        raise Rejected("the header X-Org-Id is required", param="X-Org-Id")
+    if scope is Scope.APPLICATION and caller.application is None:
+        if application is None:
+            raise Rejected("the header X-Application-Id is required", param="X-Application-Id")
+        raise NotFound("there is no such application in this organization")
+
+
+def is_dead_session(refusal: Refusal, request: web.Request, cookies: Cookies) -> bool:
+    """Whether a refusal means that the browser's cookie is of no use any more."""
+    return refusal.code == "unauthorized" and cookies.name in request.cookies
+
+
+def _signature(secret: str, token: str) -> str:
+    digest = hmac.digest(secret.encode(), token.encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")

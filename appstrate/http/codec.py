@@ -1,0 +1,94 @@
+"""Bodies: JSON in, structs out, and the other way round."""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from actors.runtime import FieldProblem, Rejected
+
+T = TypeVar("T")
+
+FIELD = re.compile(r"`([^`]+)`(?: - at `\$\.?([^`]*)`)?$")
+
+
+async def read_json(request: web.Request, kind: type[T], limit: int) -> tuple[T, list[str]]:
+    """The body as a `kind`, and the names of fields it has no use for.
+
+    A struct that forbids unknown fields refuses them; any other ignores and names them. An empty
+    body is an empty object. Malformed JSON is refused with `invalid_request`, JSON that is not a
+    `kind` with `validation_failed`, naming the field.
+    """
+    body = await read_body(request, limit) or b"{}"
+    if b"\\u0000" in body:
+        raise Rejected("text must not contain NUL characters", code="validation_failed")
+    try:
+        value = msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Rejected(f"the body is no JSON: {error}") from None
+    return value, _ignored(body, kind)
+
+
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """The raw body, at most `limit` bytes of it."""
+    if request.content_length is not None and request.content_length > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
+
+
+def json_response(
+    value: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> web.Response:
+    """A value as JSON, spelled as its structs say."""
+    return web.Response(
+        body=msgspec.json.encode(value),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+    )
+
+
+def _too_large(limit: int) -> Rejected:
+    return Rejected(f"the body is larger than {limit} bytes", code="payload_too_large")
+
+
+def _ignored(body: bytes, kind: type[Any]) -> list[str]:
+    config: msgspec.structs.StructConfig | None = getattr(kind, "__struct_config__", None)
+    if config is None or config.forbid_unknown_fields:
+        return []
+    known = set(kind.__struct_encode_fields__)
+    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return sorted(set(given) - known)
+
+
+def _invalid(message: str) -> Rejected:
+    """Msgspec's sentence as a field problem: `Object missing required field `name` - at `$.a``."""
+    code = "invalid_type"
+    if "missing required field" in message:
+        code = "required"
+    elif "unknown field" in message:
+        code = "unknown_field"
+    elif "Invalid enum value" in message:
+        code = "invalid_value"
+    elif "Expected" in message and ("length" in message or ">=" in message or "<=" in message):
+        code = "out_of_range"
+    found = FIELD.search(message)
+    field = ""
+    if found is not None:
+        # The last quoted word is the path, or the field when there is no path.
+        name, path = found[1], found[2] or ""
+        if code in ("required", "unknown_field"):
+            field = ".".join(part for part in (path, name) if part)
+        else:
+            field = path or name.removeprefix("$.")
+    problem = FieldProblem(field=field, code=code, message=message.split(" - at ", maxsplit=1)[0])
+    told = f"{field}: {problem.message}" if field else problem.message
+    return Rejected(told, code="validation_failed", param=field or None, problems=[problem])

@@ -1,0 +1,141 @@
+"""Refusals as problem documents (RFC 9457), in one table."""
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from actors.contract import Resource, spell
+from actors.runtime import (
+    Conflict,
+    FieldProblem,
+    LimitExceeded,
+    NotFound,
+    Refusal,
+    Rejected,
+    Unavailable,
+)
+
+log = structlog.get_logger("http")
+
+TYPE_BASE = "https://docs.appstrate.dev/errors/"
+
+# The status of a kind of refusal, and of the codes that have another one.
+STATUS_OF_KIND: dict[type[Refusal], int] = {
+    NotFound: 404,
+    Conflict: 409,
+    LimitExceeded: 429,
+    Unavailable: 503,
+    Rejected: 400,
+}
+STATUS_OF_CODE = {
+    **dict.fromkeys(("unauthorized", "authentication_required", "invalid_signature"), 401),
+    **dict.fromkeys(("missing_signature_headers", "invalid_timestamp"), 401),
+    "timestamp_out_of_tolerance": 401,
+    **dict.fromkeys(("forbidden", "operation_not_allowed"), 403),
+    "method_not_allowed": 405,
+    **dict.fromkeys(("run_sink_closed", "run_sink_expired"), 410),
+    "payload_too_large": 413,
+    "archive_required": 415,
+    **dict.fromkeys(("dependency_unresolved", "user_already_exists"), 422),
+    "internal_error": 500,
+    "bad_gateway": 502,
+}
+
+
+class ProblemItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One problem of one field."""
+
+    field: str
+    code: str
+    message: str
+    title: str
+
+
+class Problem(Resource, frozen=True, kw_only=True, rename=spell, omit_defaults=True):
+    """What a client reads when something was refused."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    param: str | None = None
+    retry_after: int | None = msgspec.field(default=None, name="retryAfter")
+    errors: list[ProblemItem] | None = None
+
+
+def status_of(refusal: Refusal) -> int:
+    """The HTTP status of a refusal: by its code, else by its kind."""
+    if refusal.code in STATUS_OF_CODE:
+        return STATUS_OF_CODE[refusal.code]
+    for kind, status in STATUS_OF_KIND.items():
+        if isinstance(refusal, kind):
+            return status
+    return 400
+
+
+def problem_response(refusal: Refusal, request_id: str, **headers: str) -> web.Response:
+    """The answer to a refused request."""
+    status = status_of(refusal)
+    wait = None
+    if refusal.retry_after is not None or status in (429, 503):
+        wait = max(1, round(refusal.retry_after or 1))
+        headers["Retry-After"] = str(wait)
+    if status == 401:
+        presented = refusal.code != "authentication_required"
+        challenge = 'Bearer error="invalid_token"' if presented else "Bearer"
+        headers["WWW-Authenticate"] = challenge
+    problem = Problem(
+        type=TYPE_BASE + refusal.code.replace("_", "-"),
+        title=_title(refusal.code),
+        status=status,
+        detail=refusal.detail,
+        instance=f"urn:appstrate:request:{request_id}",
+        code=refusal.code,
+        request_id=request_id,
+        param=refusal.param,
+        retry_after=wait,
+        errors=[_item(p) for p in refusal.problems] or None,
+    )
+    return web.Response(
+        body=msgspec.json.encode(problem),
+        status=status,
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def internal_error() -> Refusal:
+    """What a client is told when something broke; the log knows the rest."""
+    return Rejected(
+        "something broke on our side; the server's log has the details under this request id",
+        code="internal_error",
+    )
+
+
+def http_error(error: web.HTTPException) -> Refusal:
+    """The web framework's own errors, in our words."""
+    match error.status:
+        case 404:
+            return NotFound("there is no such path")
+        case 405:
+            return Rejected("this path does not take this method", code="method_not_allowed")
+        case 413:
+            return Rejected("the body is too large", code="payload_too_large")
+        case _:
+            return Rejected(error.reason or "the request cannot be used")
+
+
+def _title(code: str) -> str:
+    return " ".join(word.capitalize() for word in code.split("_"))
+
+
+def _item(problem: FieldProblem) -> ProblemItem:
+    return ProblemItem(
+        field=problem.field,
+        code=problem.code,
+        message=problem.message,
+        title=_title(problem.code),
+    )

@@ -1,0 +1,23 @@
+"""One module of routes per subject of the HTTP contract."""
+
+from collections.abc import Iterable
+
+from appstrate.http.call import Route
+from appstrate.http.routes import (
+    accounts,
+    agents,
+    models,
+    organizations,
+    packages,
+    realtime,
+    runs,
+    sink,
+)
+
+SUBJECTS = (accounts, organizations, models, packages, agents, runs, realtime, sink)
+
+
+def every_route() -> Iterable[Route]:
+    """The routes of every subject; the status pages come on top, they know the server."""
+    for subject in SUBJECTS:
+        yield from subject.routes

@@ -1,0 +1,87 @@
+"""Signing up, in and out, and who is signed in."""
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from actors.accounts import Authenticate, SignedIn, SignIn, SignOut, SignUp
+from actors.runtime import Rejected
+from appstrate.http.app import COOKIES
+from appstrate.http.call import Call, Routes, Scope
+from appstrate.http.codec import json_response
+
+routes = Routes()
+
+
+class SignUpBody(msgspec.Struct, kw_only=True):
+    """A new user."""
+
+    email: str
+    password: str
+    name: str
+
+
+class SignInBody(msgspec.Struct, kw_only=True):
+    """A user who comes back."""
+
+    email: str
+    password: str
+
+
+@routes.add("POST", "/api/auth/sign-up/email", Scope.PUBLIC, body=SignUpBody)
+async def sign_up(call: Call, body: SignUpBody) -> web.Response:
+    """Make an account and sign it in."""
+    call.request.app[COOKIES].check_origin(call.request)
+    ip, agent = _client(call)
+    message = SignUp(
+        email=body.email, password=body.password, name=body.name, ip_address=ip, user_agent=agent
+    )
+    return _signed_in(call, await call.at.accounts.ask(message))
+
+
+@routes.add("POST", "/api/auth/sign-in/email", Scope.PUBLIC, body=SignInBody)
+async def sign_in(call: Call, body: SignInBody) -> web.Response:
+    """Sign in with a password."""
+    call.request.app[COOKIES].check_origin(call.request)
+    ip, agent = _client(call)
+    message = SignIn(email=body.email, password=body.password, ip_address=ip, user_agent=agent)
+    return _signed_in(call, await call.at.accounts.ask(message))
+
+
+@routes.add("POST", "/api/auth/sign-out", Scope.PUBLIC)
+async def sign_out(call: Call) -> web.Response:
+    """End the session of this browser."""
+    cookies = call.request.app[COOKIES]
+    cookies.check_origin(call.request)
+    token = cookies.read(call.request)
+    if token is not None:
+        await call.at.accounts.ask(SignOut(token=token))
+    response = json_response({"success": True})
+    cookies.clear(response)
+    return response
+
+
+@routes.add("GET", "/api/auth/get-session", Scope.PUBLIC)
+async def get_session(call: Call) -> Any:
+    """The signed-in user, or null."""
+    token = call.request.app[COOKIES].read(call.request)
+    if token is None:
+        return json_response(None)
+    try:
+        found = await call.at.accounts.ask(Authenticate(session=token))
+    except Rejected:
+        return json_response(None)
+    return {"session": found.session, "user": found.user}
+
+
+def _signed_in(call: Call, signed_in: SignedIn) -> web.Response:
+    # The token travels in the cookie alone, where no script can read it.
+    answer = {"redirect": False, "token": None, "user": signed_in.user}
+    response = json_response(answer, headers=call.headers)
+    call.request.app[COOKIES].set(response, signed_in.token, signed_in.session.expires_at)
+    return response
+
+
+def _client(call: Call) -> tuple[str | None, str | None]:
+    return call.request.remote, call.request.headers.get("User-Agent")

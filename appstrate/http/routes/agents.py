@@ -1,0 +1,63 @@
+"""Agents: the list, and running one."""
+
+from typing import Any
+
+import msgspec
+
+from actors.contract import spell
+from actors.ids import ModelId
+from actors.packages import ListAgents
+from actors.runs import Admit, ListRuns, PlanRun, Run, RunQuery
+from appstrate.http.call import Call, Page, Routes, Scope, page
+
+routes = Routes()
+
+
+class RunBody(msgspec.Struct, kw_only=True, rename=spell, forbid_unknown_fields=True):
+    """What a run is launched with."""
+
+    input: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    model_id: str | None = None
+
+
+@routes.add("GET", "/api/agents", Scope.APPLICATION)
+async def list_agents(call: Call) -> Page:
+    """The agents the application sees."""
+    return page(await call.at.packages.ask(ListAgents(caller=call.caller)))
+
+
+@routes.add(
+    "POST",
+    "/api/agents/{scope}/{name}/run",
+    Scope.APPLICATION,
+    "agents:run",
+    body=RunBody,
+    status=201,
+)
+async def run_agent(call: Call, body: RunBody) -> Run:
+    """Launch a run; the answer is the run as it is at once, pending."""
+    plan = await call.at.launcher.ask(
+        PlanRun(
+            caller=call.caller,
+            package=call.package,
+            version=call.query("version"),
+            input=body.input,
+            model=ModelId(body.model_id) if body.model_id else None,
+            runner_name=call.header("X-Appstrate-Runner-Name", 120),
+            runner_kind=call.header("X-Appstrate-Runner-Kind", 32),
+        )
+    )
+    return await call.at.run_manager.ask(Admit(plan=plan))
+
+
+@routes.add("GET", "/api/agents/{scope}/{name}/runs", Scope.APPLICATION)
+async def list_agent_runs(call: Call) -> Page:
+    """The runs of one agent, newest first."""
+    query = RunQuery(
+        limit=call.number("limit", 50, most=100),
+        offset=call.number("offset", 0, most=1_000_000, least=0),
+        package=call.package,
+    )
+    found = await call.at.run_log.ask(ListRuns(caller=call.caller, query=query))
+    more = query.offset + len(found.runs) < found.total
+    return page(found.runs, has_more=more, total=found.total, limit=query.limit)

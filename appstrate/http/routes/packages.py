@@ -1,0 +1,112 @@
+"""The package catalogue."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import msgspec
+from aiohttp import BodyPartReader, web
+from aiohttp.multipart import MultipartReader
+
+from actors.packages import CreatePackage, ImportPackage, ListPackages, PackageType, ShowPackage
+from actors.runtime import Rejected
+from appstrate.http.call import Call, Page, Routes, Scope, page
+
+routes = Routes()
+
+CHUNK = 64 * 1024
+FOLDERS: dict[str, PackageType] = {
+    "agents": "agent",
+    "skills": "skill",
+    "integrations": "integration",
+    "mcp-servers": "mcp-server",
+}
+
+
+class PackageBody(msgspec.Struct, kw_only=True):
+    """A manifest and the package's text."""
+
+    manifest: dict[str, Any]
+    content: str | None = None
+
+
+@routes.add("POST", "/api/packages/import", Scope.APPLICATION, "agents:write", status=201)
+async def import_package(call: Call) -> dict[str, Any]:
+    """Import an archive: its draft is written, its version published, and it is installed."""
+    force = call.query("force") == "true"
+    body = _file(await _multipart(call.request))
+    made = await call.at.packages.ask(
+        ImportPackage(caller=call.caller, body=body, force=force), within=120
+    )
+    answer: dict[str, Any] = {
+        "packageId": made.package,
+        "type": made.type,
+        "version": made.version,
+    }
+    return answer | ({"warnings": made.warnings} if made.warnings else {})
+
+
+def _register(folder: str, kind: PackageType) -> None:
+    @routes.add("GET", f"/api/packages/{folder}", Scope.APPLICATION, f"{folder}:read")
+    async def list_packages(call: Call) -> Page:
+        """The packages of this type that the application sees."""
+        return page(await call.at.packages.ask(ListPackages(caller=call.caller, type=kind)))
+
+    @routes.add(
+        "POST",
+        f"/api/packages/{folder}",
+        Scope.APPLICATION,
+        f"{folder}:write",
+        body=PackageBody,
+        status=201,
+    )
+    async def create_package(call: Call, body: PackageBody) -> Any:
+        """Make a package of a manifest and a text, publish and install it."""
+        if kind == "mcp-server":
+            raise Rejected("an MCP server is imported as an archive", code="archive_required")
+        created = await call.at.packages.ask(
+            CreatePackage(
+                caller=call.caller, type=kind, manifest=body.manifest, content=body.content
+            )
+        )
+        return await call.at.packages.ask(
+            ShowPackage(caller=call.caller, type=kind, package=created)
+        )
+
+    @routes.add(
+        "GET", f"/api/packages/{folder}/{{scope}}/{{name}}", Scope.APPLICATION, f"{folder}:read"
+    )
+    async def show_package(call: Call) -> Any:
+        """One package, as of its draft or of a version."""
+        return await call.at.packages.ask(
+            ShowPackage(
+                caller=call.caller, type=kind, package=call.package, version=call.query("version")
+            )
+        )
+
+
+for _folder, _kind in FOLDERS.items():
+    _register(_folder, _kind)
+
+
+async def _multipart(request: web.Request) -> BodyPartReader:
+    """The part named `file` of a multipart body."""
+    wrong = Rejected(
+        "send the archive as multipart/form-data with a part named `file`", param="file"
+    )
+    if not request.content_type.startswith("multipart/"):
+        raise wrong
+    try:
+        reader = await request.multipart()
+        while (part := await reader.next()) is not None:
+            if isinstance(part, MultipartReader):
+                continue
+            if part.name == "file":
+                return part
+    except (ValueError, AssertionError) as error:
+        raise Rejected(f"the multipart body is damaged: {error}") from None
+    raise wrong
+
+
+async def _file(part: BodyPartReader) -> AsyncGenerator[bytes, None]:
+    while chunk := await part.read_chunk(CHUNK):
+        yield chunk

@@ -1,0 +1,61 @@
+"""Live streams."""
+
+import contextlib
+
+from aiohttp import web
+
+from actors.accounts import Authenticate, Caller
+from actors.runs import ReadRun
+from actors.runtime import NotFound, Rejected
+from appstrate.http.app import COOKIES
+from appstrate.http.auth import bearer
+from appstrate.http.call import Call, Routes, Scope
+from appstrate.http.stream import RunStream, channels_of, stream_response
+
+routes = Routes()
+
+
+@routes.add("GET", "/api/realtime/runs/{run}", Scope.PUBLIC)
+async def follow_run(call: Call) -> web.StreamResponse:
+    """One run: what it is now, then everything that happens to it."""
+    caller = await _caller(call)
+    await call.at.run_log.ask(ReadRun(caller=caller, run=call.run))
+    stream = RunStream(
+        at=call.at,
+        caller=caller,
+        run=call.run,
+        since=_since(call),
+        verbose=call.query("verbose") == "true",
+        channels=channels_of(call.query("channels")),
+    )
+    response = await stream_response(call.request)
+    with contextlib.suppress(ConnectionResetError):  # clients of streams go away
+        await stream.serve(response)
+    return response
+
+
+async def _caller(call: Call) -> Caller:
+    """Streams take their credentials where an EventSource can put them: in the query."""
+    key = call.query("token") or bearer(call.request)
+    if key is not None:
+        found = await call.at.accounts.ask(Authenticate(api_key=key))
+        found.caller.require("runs:read")
+        return found.caller
+    token = call.request.app[COOKIES].read(call.request)
+    if token is None:
+        raise Rejected(
+            "sign in, or send an API key as ?token=ask_…", code="authentication_required"
+        )
+    org, application = call.query("orgId"), call.query("applicationId")
+    if org is None or application is None:
+        raise Rejected("the parameters orgId and applicationId are required", param="orgId")
+    asked = Authenticate(session=token, org=org, application=application)
+    caller = (await call.at.accounts.ask(asked)).caller
+    if caller.application is None:
+        raise NotFound("there is no such application in this organization")
+    return caller
+
+
+def _since(call: Call) -> int | None:
+    text = call.request.headers.get("Last-Event-ID") or call.query("lastEventId") or ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -1,0 +1,96 @@
+"""Reading runs, waiting for them, cancelling them."""
+
+import asyncio
+
+from actors.events import run_topic
+from actors.pubsub import subscription
+from actors.runs import LEVELS, CancelRun, ListRuns, ReadLog, ReadRun, Run, RunQuery
+from actors.runtime import Rejected
+from appstrate.http.call import Call, Page, Routes, Scope, page
+
+routes = Routes()
+
+LONGEST_WAIT = 55.0
+POLL_SECONDS = 2.0
+STATUSES = ("pending", "running", "success", "failed", "timeout", "cancelled")
+
+
+@routes.add("GET", "/api/runs", Scope.APPLICATION)
+async def list_runs(call: Call) -> Page:
+    """The runs of the application, newest first."""
+    mine = call.query("user")
+    if mine not in (None, "me"):
+        raise Rejected("user must be `me`", param="user")
+    status = call.query("status")
+    if status is not None and status not in STATUSES:
+        raise Rejected(f"status must be one of {', '.join(STATUSES)}", param="status")
+    query = RunQuery(
+        limit=call.number("limit", 20, most=100),
+        offset=call.number("offset", 0, most=1_000_000, least=0),
+        status=None if mine else status,
+        user=call.caller.user if mine else None,
+    )
+    found = await call.at.run_log.ask(ListRuns(caller=call.caller, query=query))
+    more = query.offset + len(found.runs) < found.total
+    return page(found.runs, has_more=more, total=found.total, limit=query.limit)
+
+
+@routes.add("GET", "/api/runs/{run}", Scope.APPLICATION)
+async def read_run(call: Call) -> Run:
+    """One run; with `wait`, once it has ended or the wait is over."""
+    seconds = _wait(call.query("wait"))
+    if seconds == 0:
+        return await call.at.run_log.ask(ReadRun(caller=call.caller, run=call.run))
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    async with subscription(call.at.pubsub, run_topic(call.run)) as events:
+        run = await call.at.run_log.ask(ReadRun(caller=call.caller, run=call.run))
+        while not run.ended and (left := deadline - loop.time()) > 0:
+            # An event may be lost: the database is asked again now and then all the same.
+            waking = asyncio.ensure_future(anext(events, None))
+            await asyncio.wait((waking,), timeout=min(POLL_SECONDS, left))
+            waking.cancel()
+            run = await call.at.run_log.ask(ReadRun(caller=call.caller, run=call.run))
+    return run
+
+
+@routes.add("GET", "/api/runs/{run}/logs", Scope.APPLICATION)
+async def read_logs(call: Call) -> Page:
+    """The log of a run after the line `since`, oldest first."""
+    wanted = call.query("level")
+    limit = call.number("limit", 1000, most=1000)
+    message = ReadLog(
+        caller=call.caller,
+        run=call.run,
+        since=call.number("since", 0, most=2**62, least=0),
+        level=next((level for level in LEVELS if level == wanted), "debug"),
+        limit=limit + 1,
+    )
+    lines = await call.at.run_log.ask(message)
+    shown, more = lines[:limit], len(lines) > limit
+    if more:
+        url = call.request.rel_url.update_query(since=str(shown[-1].id))
+        call.headers["Link"] = f'<{url}>; rel="next"'
+    return page(shown, has_more=more)
+
+
+@routes.add("POST", "/api/runs/{run}/cancel", Scope.APPLICATION, "runs:cancel")
+async def cancel_run(call: Call) -> Run:
+    """End a run; the answer is the run as it ended."""
+    return await call.at.run_manager.ask(CancelRun(caller=call.caller, run=call.run))
+
+
+def _wait(text: str | None) -> float:
+    match (text or "0").lower():
+        case "true":
+            return LONGEST_WAIT
+        case "0" | "false":
+            return 0
+        case number:
+            try:
+                seconds = float(number)
+            except ValueError:
+                seconds = -1
+            if not 0 <= seconds < float("inf"):
+                raise Rejected("wait must be true, false or a number of seconds", param="wait")
+            return min(seconds, LONGEST_WAIT)

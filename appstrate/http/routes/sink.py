@@ -1,0 +1,61 @@
+"""The runs' own routes: signed by the run, not by a user."""
+
+from typing import Any
+
+from aiohttp import web
+
+from actors.packages import OpenRunBundle
+from actors.runs import FinalizeRun, Heartbeat, IngestEvent, ReadDefinition, SignedRequest
+from appstrate.http.call import Call, Routes, Scope
+
+routes = Routes()
+
+
+@routes.add("POST", "/api/runs/{run}/events", Scope.PUBLIC)
+async def ingest_event(call: Call) -> Any:
+    """Take one event."""
+    return await call.at.run_manager.ask(IngestEvent(signed=await _signed(call)))
+
+
+@routes.add("POST", "/api/runs/{run}/events/finalize", Scope.PUBLIC)
+async def finalize(call: Call) -> Any:
+    """Take a run's report of its end."""
+    await call.at.run_manager.ask(FinalizeRun(signed=await _signed(call)))
+    return {"ok": True}
+
+
+@routes.add("POST", "/api/runs/{run}/events/heartbeat", Scope.PUBLIC)
+async def heartbeat(call: Call) -> Any:
+    """Take a sign of life."""
+    await call.at.run_manager.ask(Heartbeat(signed=await _signed(call)))
+    return {"ok": True}
+
+
+@routes.add("GET", "/api/runs/{run}/workspace", Scope.PUBLIC)
+async def workspace(call: Call) -> web.StreamResponse:
+    """The bundle of the run's agent and its skills."""
+    signed = await _signed(call)
+    agent = await call.at.run_manager.ask(ReadDefinition(signed=signed))
+    blob = await call.at.packages.ask(
+        OpenRunBundle(manifest=agent.manifest, prompt=agent.prompt, parts=agent.parts)
+    )
+    response = web.StreamResponse(headers={"Content-Type": "application/zip"})
+    response.content_length = blob.size
+    try:
+        await response.prepare(call.request)
+        async for chunk in blob:
+            await response.write(chunk)
+    finally:
+        await blob.aclose()
+    return response
+
+
+async def _signed(call: Call) -> SignedRequest:
+    headers = call.request.headers
+    return SignedRequest(
+        run=call.run,
+        message_id=headers.get("webhook-id", ""),
+        timestamp=headers.get("webhook-timestamp", ""),
+        signature=headers.get("webhook-signature", ""),
+        body=await call.body(),
+    )

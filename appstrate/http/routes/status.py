@@ -1,0 +1,109 @@
+"""Health, and one small page that says where one has landed."""
+
+import html
+import time
+from collections.abc import Callable
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from actors.addresses import Addresses, every_address
+from actors.database import CheckDatabase
+from actors.runtime import AskError, Refusal
+from actors.runtime.address import State
+from appstrate.http.app import Gate
+from appstrate.http.call import Call, Routes, Scope
+from appstrate.http.codec import json_response
+
+PAGE = Template((Path(__file__).parent.parent / "pages" / "home.html").read_text())
+CHECK_SECONDS = 2.0
+
+
+class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server knows about itself. `reasons` has a line per capability and its choice."""
+
+    version: str
+    commit: str | None
+    tier: str
+    reasons: list[tuple[str, str]]
+
+
+def status_routes(info: ServerInfo, gate: Gate, url: Callable[[], str]) -> Routes:
+    """`/health` and `/`."""
+    routes = Routes()
+    began = time.monotonic()
+
+    @routes.add("GET", "/health", Scope.PUBLIC)
+    async def health(call: Call) -> web.Response:
+        """How the server and each of its parts are."""
+        version = {"app": info.version} | ({"commit": info.commit} if info.commit else {})
+        if gate.closed is not None:
+            status = "starting" if gate.closed == "starting" else "draining"
+            return json_response({"status": status, "version": version}, 503)
+        checks = await check(call.at)
+        status = overall(checks)
+        answer = {
+            "status": status,
+            "version": version,
+            "uptime_ms": int((time.monotonic() - began) * 1000),
+            "checks": checks,
+        }
+        return json_response(answer, 503 if status == "unhealthy" else 200)
+
+    @routes.add("GET", "/", Scope.PUBLIC)
+    async def home(call: Call) -> web.Response:
+        """Where one has landed, and what to do next."""
+        checks = await check(call.at)
+        return web.Response(text=_page(info, checks, url()), content_type="text/html")
+
+    return routes
+
+
+async def check(at: Addresses) -> dict[str, Any]:
+    """The state of the database, of running agents, and of every actor."""
+    try:
+        found = await at.database.ask(CheckDatabase(), within=CHECK_SECONDS)
+        database: dict[str, Any] = {
+            "status": "healthy",
+            "latency_ms": round(found.latency_ms, 2),
+            "version": found.version,
+            "embedded": found.embedded,
+        }
+    except (Refusal, AskError) as error:
+        database = {"status": "unhealthy", "reason": str(error)}
+    actors: dict[str, Any] = {}
+    for address in every_address(at):
+        actors[address.name] = {"status": address.state}
+        if address.reason:
+            actors[address.name]["reason"] = address.reason
+    executing = (at.run_supervisor, at.run_manager, at.launcher)
+    running = all(address.state is State.RUNNING for address in executing)
+    agents = {"status": "healthy" if running else "degraded"}
+    return {"database": database, "agents": agents, "actors": actors}
+
+
+def overall(checks: dict[str, Any]) -> str:
+    """One word for all checks."""
+    if checks["database"]["status"] != "healthy":
+        return "unhealthy"
+    states = [actor["status"] for actor in checks["actors"].values()]
+    return "healthy" if all(state is State.RUNNING for state in states) else "degraded"
+
+
+def _page(info: ServerInfo, checks: dict[str, Any], url: str) -> str:
+    def rows(pairs: list[tuple[str, str]]) -> str:
+        cells = ((html.escape(name), html.escape(text)) for name, text in pairs)
+        return "\n".join(f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in cells)
+
+    states = [(name, str(actor["status"])) for name, actor in checks["actors"].items()]
+    return PAGE.substitute(
+        version=html.escape(info.version),
+        tier=html.escape(info.tier),
+        reasons=rows(info.reasons),
+        status=overall(checks),
+        actors=rows(states),
+        url=html.escape(url),
+    )

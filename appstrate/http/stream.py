@@ -1,0 +1,148 @@
+"""One run as a stream of server-sent events, without a gap and without a duplicate.
+
+Log frames carry the log id as their `id`. A stream subscribes first, replays what the client has
+not seen, and then follows the bus. Positions count 1, 2, 3 … within a run's log: when one is
+skipped, or the subscription lagged, the log is read again from the last line that was sent.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+from aiohttp import web
+
+from actors.accounts import Caller
+from actors.addresses import Addresses
+from actors.events import RunChanged, RunLine, RunLogged, RunMetered, RunUpdate, run_topic
+from actors.ids import RunId
+from actors.pubsub import Subscription, subscription
+from actors.runs import LogLine, ReadLog, ReadRun
+from actors.runtime import Event
+
+SILENCE = 30.0
+WRITE_SECONDS = 60.0
+PAGE = 500
+CHANNELS = frozenset({"run_update", "run_log", "run_metric"})
+SEES_DEBUG = ("owner", "admin")
+
+
+@dataclass(slots=True, kw_only=True)
+class RunStream:
+    """A client following one run. `since` is the last log id it has; None means from now on."""
+
+    at: Addresses
+    caller: Caller
+    run: RunId
+    since: int | None
+    verbose: bool = False
+    channels: frozenset[str] = CHANNELS
+    position: int | None = field(default=None, init=False)
+
+    async def serve(self, response: web.StreamResponse) -> None:
+        """Send frames until the client goes away or the server stops."""
+        await _write(response, _frame("ping", b""))
+        while True:
+            async with subscription(self.at.pubsub, run_topic(self.run)) as events:
+                run = await self.at.run_log.ask(ReadRun(caller=self.caller, run=self.run))
+                await self._send_update(response, run.update("UPDATE"))
+                await self._replay(response)
+                lagged = await self._follow(response, events)
+            if not lagged:
+                return
+
+    async def _follow(self, response: web.StreamResponse, events: Subscription) -> bool:
+        """Send events as they come. True when the subscription ended for being too slow."""
+        waiting = asyncio.ensure_future(anext(events, None))
+        try:
+            while True:
+                await asyncio.wait((waiting,), timeout=SILENCE)
+                if not waiting.done():
+                    await _write(response, _frame("ping", b""))
+                    continue
+                event = waiting.result()
+                if event is None:
+                    return False
+                if not isinstance(event, Event):
+                    return True
+                await self._send(response, event)
+                waiting = asyncio.ensure_future(anext(events, None))
+        finally:
+            waiting.cancel()
+
+    async def _send(self, response: web.StreamResponse, event: Event) -> None:
+        match event:
+            case RunChanged():
+                await self._send_update(response, event.update)
+            case RunLogged() if self.since is None or event.line.id > self.since:
+                if self.position is not None and event.position != self.position + 1:
+                    await self._replay(response)
+                else:
+                    await self._send_lines(response, [(event.position, event.line)])
+            case RunMetered() if "run_metric" in self.channels:
+                await _write(response, _frame("run_metric", msgspec.json.encode(event.totals)))
+            case _:
+                pass
+
+    async def _send_update(self, response: web.StreamResponse, update: RunUpdate) -> None:
+        if "run_update" in self.channels:
+            await _write(response, _frame("run_update", msgspec.json.encode(update)))
+
+    async def _replay(self, response: web.StreamResponse) -> None:
+        if self.since is None:
+            return
+        while True:
+            message = ReadLog(caller=self.caller, run=self.run, since=self.since, limit=PAGE)
+            lines: list[LogLine] = await self.at.run_log.ask(message)
+            application = self.caller.tenant[1]
+            shown = [(line.position, line.for_stream(application)) for line in lines]
+            await self._send_lines(response, shown)
+            if len(lines) < PAGE:
+                return
+
+    async def _send_lines(
+        self, response: web.StreamResponse, lines: Sequence[tuple[int, RunLine]]
+    ) -> None:
+        frames = bytearray()
+        for position, line in lines:
+            self.position, self.since = position, line.id
+            hidden = line.level == "debug" and self.caller.role not in SEES_DEBUG
+            if "run_log" not in self.channels or hidden:
+                continue
+            shown = line if self.verbose else msgspec.structs.replace(line, data=msgspec.UNSET)
+            frames += _frame("run_log", msgspec.json.encode(shown), line.id)
+        if frames:
+            await _write(response, bytes(frames))
+
+
+def channels_of(text: str | None) -> frozenset[str]:
+    """The channels a client asked for; none that exists means all."""
+    return CHANNELS & frozenset((text or "").split(",")) or CHANNELS
+
+
+async def stream_response(request: web.Request) -> web.StreamResponse:
+    """A response that is ready for frames."""
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",
+        }
+    )
+    await response.prepare(request)
+    return response
+
+
+def _frame(event: str, data: bytes, frame_id: int | None = None) -> bytes:
+    head = f"event: {event}\n" + (f"id: {frame_id}\n" if frame_id is not None else "")
+    return head.encode() + b"data: " + data + b"\n\n"
+
+
+async def _write(response: web.StreamResponse, frames: bytes) -> None:
+    """Write, or give the client up when it takes nothing for a minute."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(WRITE_SECONDS):
+            await response.write(frames)
+            return
+    raise ConnectionResetError("the client does not read")

@@ -1,0 +1,153 @@
+"""The environment, read once: every variable in one table, every problem reported at once."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from actors.egress import Egress
+from actors.runs import RunLimits
+from adapters.local.settings import LocalExecutorSettings, LocalStorageSettings
+from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
+from appstrate.environment import Reader
+from appstrate.http.app import HttpSettings
+from appstrate.http.auth import CookieSettings
+from appstrate.keys import Keys, read_keys
+from appstrate.paths import SYSTEM_PACKAGES
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+INSTANCE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+LEVELS = ("debug", "info", "warn", "error")
+REFUSED = {
+    "PGLITE_DATA_DIR": "there is no PGlite here: the embedded PostgreSQL lives in DATA_DIR",
+    "REDIS_URL": "Redis is not supported by this version yet: unset it",
+    "S3_BUCKET": "S3 is not supported by this version yet: unset it",
+}
+
+
+class SettingsError(Exception):
+    """The environment cannot be used; `problems` has a line for each variable that is wrong."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the server was told, checked, in slices for whoever needs them."""
+
+    production: bool
+    host: str
+    port: int
+    app_url: str | None
+    data_dir: Path
+    log_level: str
+    commit: str | None
+    instance: str | None
+    platform_url: str | None
+    shutdown_seconds: float
+    system_packages: tuple[Path, ...]
+    database: EmbeddedSettings | ExternalSettings
+    storage: LocalStorageSettings
+    executor: LocalExecutorSettings
+    limits: RunLimits
+    keys: Keys
+    egress: Egress
+    cookie_domain: str | None
+    trusted_origins: frozenset[str]
+    body_limit: int
+    generated: tuple[str, ...]
+
+    @property
+    def loopback_only(self) -> bool:
+        """Whether nobody but this machine can reach the server."""
+        return self.host in LOOPBACK
+
+    def http(self, url: str) -> HttpSettings:
+        """The slice of the HTTP layer, once the real address is known."""
+        origins = set(self.trusted_origins) | {url}
+        if not self.production:
+            port = urlsplit(url).port or 80
+            origins |= {f"http://{h}:{port}" for h in ("localhost", "127.0.0.1", "[::1]")}
+        return HttpSettings(
+            body_limit=self.body_limit,
+            cookies=CookieSettings(
+                secrets=self.keys.auth,
+                secure=url.startswith("https:"),
+                domain=self.cookie_domain,
+                trusted_origins=frozenset(origins),
+            ),
+        )
+
+
+def read_settings(variables: Mapping[str, str]) -> Settings:
+    """Check every variable. Raises `SettingsError` with all that is wrong.
+
+    In development secrets that are not given are made once and kept in `DATA_DIR/secrets.json`;
+    their names are in `generated`.
+    """
+    read = Reader(variables)
+    production = read.choice("APP_ENV", ("development", "production", "test"), "NODE_ENV")
+    data_dir = Path(read.text("DATA_DIR", "./data")).expanduser().absolute()
+    for name, why in REFUSED.items():
+        if name in variables:
+            read.problem(name, why)
+    if read.text("RUN_ADAPTER", "process") != "process":
+        read.problem("RUN_ADAPTER", "must be process: Docker is not supported by this version yet")
+    host = read.text("HOST", "127.0.0.1")
+    app_url = read.origin("APP_URL")
+    if production == "production" and app_url and not _safe_in_production(app_url):
+        read.problem("APP_URL", "must be https in production")
+    keys, generated = read_keys(read, data_dir, required=production == "production")
+    settings = Settings(
+        production=production == "production",
+        host=host,
+        port=read.integer("PORT", 3000, least=0, most=65_535),
+        app_url=app_url,
+        data_dir=data_dir,
+        log_level=read.choice("LOG_LEVEL", LEVELS, default="info"),
+        commit=variables.get("GIT_SHA"),
+        instance=read.matching("INSTANCE_ID", INSTANCE),
+        platform_url=read.origin("PLATFORM_API_URL"),
+        shutdown_seconds=read.integer("SHUTDOWN_TIMEOUT_SECONDS", 40, least=1, most=3600),
+        system_packages=_folders(variables.get("SYSTEM_PACKAGES_DIR")),
+        database=_database(read, data_dir),
+        storage=LocalStorageSettings(
+            root=Path(read.text("FS_STORAGE_PATH", str(data_dir / "storage"))).expanduser()
+        ),
+        executor=LocalExecutorSettings(root=data_dir / "runs"),
+        limits=read.strict("PLATFORM_RUN_LIMITS", RunLimits),
+        keys=keys,
+        egress=Egress(
+            allowed_hosts=frozenset(h.lower() for h in read.names("EGRESS_ALLOW_INTERNAL_HOSTS")),
+            loopback=host in LOOPBACK,
+        ),
+        cookie_domain=variables.get("COOKIE_DOMAIN"),
+        trusted_origins=frozenset(read.origins("TRUSTED_ORIGINS")),
+        body_limit=read.integer("API_BODY_LIMIT_BYTES", 10 * 1024 * 1024, least=1024),
+        generated=generated,
+    )
+    if read.problems:
+        raise SettingsError(read.problems)
+    return settings
+
+
+def _database(read: Reader, data_dir: Path) -> EmbeddedSettings | ExternalSettings:
+    url = read.variables.get("DATABASE_URL")
+    if url is None:
+        return EmbeddedSettings(root=data_dir / "postgres")
+    if urlsplit(url).scheme not in ("postgres", "postgresql"):
+        read.problem("DATABASE_URL", "must begin with postgres:// or postgresql://")
+    return ExternalSettings(url=url, wait=read.integer("BOOT_WAIT_SECONDS", 30, most=3600))
+
+
+def _folders(text: str | None) -> tuple[Path, ...]:
+    if text is None:
+        return (SYSTEM_PACKAGES,)
+    return tuple(Path(part).expanduser() for part in text.split(":") if part)
+
+
+def _safe_in_production(url: str) -> bool:
+    return url.startswith("https:") or urlsplit(url).hostname in ("localhost", "127.0.0.1")

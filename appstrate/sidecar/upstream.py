@@ -1,0 +1,48 @@
+"""Where a run's model calls go, as the proxy needs to know it."""
+
+from typing import Any, Protocol
+
+import msgspec
+
+from actors.models import DEMO, Models, OpenModel
+from actors.runs import AuthorizeModelCall, RunManager
+from actors.runtime import Address
+
+
+class Upstream(msgspec.Struct, frozen=True, kw_only=True):
+    """The model behind a run's token. With `demo`, the platform answers itself."""
+
+    base_url: str
+    api_key: str
+    demo: bool = False
+    script: Any = None
+    input: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
+
+
+class Upstreams(Protocol):
+    """Finds upstreams."""
+
+    async def find(self, token: str) -> Upstream:
+        """The upstream of the run this token belongs to; refuses any other token."""
+        ...
+
+
+class LocalUpstreams:
+    """Upstreams of a proxy that lives inside the server: it asks the actors."""
+
+    def __init__(self, run_manager: Address[RunManager], models: Address[Models]) -> None:
+        self._run_manager = run_manager
+        self._models = models
+
+    async def find(self, token: str) -> Upstream:
+        route = await self._run_manager.ask(AuthorizeModelCall(token=token))
+        model = route.model
+        if model.provider_id == DEMO:
+            return Upstream(
+                base_url="", api_key="", demo=True, script=route.script, input=route.input
+            )
+        opening = OpenModel(
+            org=route.org, provider_id=model.provider_id, credential=model.credential_id
+        )
+        access = await self._models.ask(opening)
+        return Upstream(base_url=access.base_url, api_key=access.api_key)

@@ -1,0 +1,149 @@
+"""The one place that picks the class behind each address.
+
+`plan` starts from what needs nothing but this process and its disk, and applies one function per
+variable that is set. The order of the fields is the order of boot; shutdown is the reverse.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from actors.accounts import Accounts
+from actors.addresses import Addresses
+from actors.database import Database
+from actors.models import Models
+from actors.packages import Packages
+from actors.pubsub import PubSub
+from actors.runs import (
+    Identity,
+    Launcher,
+    LiveRun,
+    Places,
+    RunLog,
+    RunManager,
+    RunSecrets,
+    RunSupervisor,
+    environment,
+)
+from actors.runtime import Child
+from actors.storage import Storage
+from actors.vault import Vault
+from adapters.local.executor import LocalExecutor
+from adapters.local.pubsub import LocalPubSub
+from adapters.local.storage import LocalStorage
+from adapters.postgres.accounts import PostgresAccountRecords
+from adapters.postgres.models import PostgresModelRecords
+from adapters.postgres.packages import PostgresPackageRecords
+from adapters.postgres.pool import Pool
+from adapters.postgres.runs import PostgresRunRecords
+from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
+from appstrate.paths import MIGRATIONS
+from appstrate.settings import Settings
+
+AGENT_PROGRAM = Path(__file__).with_name("agent") / "__main__.py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to boot, in this order. A factory is called anew for each incarnation."""
+
+    database: Callable[[], Database]
+    pubsub: Callable[[], PubSub]
+    storage: Callable[[], Storage]
+    accounts: Callable[[], Accounts]
+    packages: Callable[[], Packages]
+    models: Callable[[], Models]
+    run_supervisor: Callable[[], RunSupervisor]
+    run_manager: Callable[[], RunManager]
+    launcher: Callable[[], Launcher]
+    run_log: Callable[[], RunLog]
+
+    def children(self, at: Addresses) -> list[Child[Any]]:
+        """The plan as the children of a supervisor."""
+        names = [each.name for each in fields(self)]
+        return [Child(address=getattr(at, n), factory=getattr(self, n)) for n in names]
+
+
+def plan(
+    settings: Settings, at: Addresses, identity: Identity, places: Callable[[], Places]
+) -> Plan:
+    """What to boot for these settings."""
+    pool = Pool()
+    chosen = in_process(settings, at, identity, places, pool)
+    if isinstance(settings.database, ExternalSettings):
+        chosen = with_database(chosen, settings.database, pool)
+    return chosen
+
+
+def describe(settings: Settings) -> tuple[str, list[tuple[str, str]]]:
+    """The tier in a few words, and for each capability what was chosen, and why."""
+    external = isinstance(settings.database, ExternalSettings)
+    tier = "tier 1: an external PostgreSQL" if external else "tier 0: nothing but this process"
+    database = (
+        "the PostgreSQL at DATABASE_URL"
+        if external
+        else "an embedded PostgreSQL under DATA_DIR, because DATABASE_URL is not set"
+    )
+    return tier, [
+        ("Database", database),
+        ("Storage", "files, because S3_BUCKET is not set"),
+        ("Pub/sub", "within this process, because REDIS_URL is not set"),
+        ("Runs", "processes of this machine, because RUN_ADAPTER is not docker"),
+    ]
+
+
+def in_process(
+    settings: Settings,
+    at: Addresses,
+    identity: Identity,
+    places: Callable[[], Places],
+    pool: Pool,
+) -> Plan:
+    """Nothing installed: an embedded database, this process, this disk."""
+    from adapters.postgres.database import EmbeddedDatabase
+
+    keys = settings.keys
+    vault = Vault(keys.encryption, keys.encryption_active)
+    secrets = RunSecrets(vault, keys.run_tokens)
+    runs = PostgresRunRecords(pool)
+    executor = LocalExecutor(settings.executor, identity.instance, AGENT_PROGRAM)
+    live_run = partial(
+        LiveRun,
+        records=runs,
+        pubsub=at.pubsub,
+        executor=executor,
+        environment=partial(environment, places=places, secrets=secrets),
+        identity=identity,
+    )
+    embedded = settings.database
+    if isinstance(embedded, ExternalSettings):
+        embedded = EmbeddedSettings(root=settings.data_dir / "postgres")
+    return Plan(
+        database=partial(EmbeddedDatabase, pool, MIGRATIONS, embedded),
+        pubsub=LocalPubSub,
+        storage=partial(LocalStorage, settings.storage),
+        accounts=partial(Accounts, PostgresAccountRecords(pool)),
+        packages=partial(
+            Packages,
+            PostgresPackageRecords(pool),
+            at.storage,
+            settings.system_packages,
+            settings.limits.timeout_ceiling_seconds,
+        ),
+        models=partial(Models, PostgresModelRecords(pool), vault, settings.egress),
+        run_supervisor=partial(RunSupervisor, live_run, executor, runs, at.pubsub),
+        run_manager=partial(
+            RunManager, runs, at.pubsub, at.run_supervisor, secrets, identity
+        ),
+        launcher=partial(Launcher, at.packages, at.models, settings.limits),
+        run_log=partial(RunLog, runs),
+    )
+
+
+def with_database(chosen: Plan, settings: ExternalSettings, pool: Pool) -> Plan:
+    """`DATABASE_URL` is set: the PostgreSQL there replaces the embedded one."""
+    from adapters.postgres.database import ExternalDatabase
+
+    return replace(chosen, database=partial(ExternalDatabase, pool, MIGRATIONS, settings))
