@@ -45,7 +45,7 @@ bench: $(VENV)/.dev ## measure this build
 	$(BIN)/python -m bench
 
 packages: $(VENV)/.runtime ## build the archives in system-packages/ from their sources
-	$(BIN)/python -m appstrate packages-build system-packages
+	$(BIN)/python -m appstrate packages build system-packages/sources system-packages
 
 lock: $(VENV)/.dev ## resolve the dependencies anew
 	$(BIN)/python -m pip install --quiet uv

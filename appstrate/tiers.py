@@ -134,9 +134,7 @@ def in_process(
         ),
         models=partial(Models, PostgresModelRecords(pool), vault, settings.egress),
         run_supervisor=partial(RunSupervisor, live_run, executor, runs, at.pubsub),
-        run_manager=partial(
-            RunManager, runs, at.pubsub, at.run_supervisor, secrets, identity
-        ),
+        run_manager=partial(RunManager, runs, at.pubsub, at.run_supervisor, secrets, identity),
         launcher=partial(Launcher, at.packages, at.models, settings.limits),
         run_log=partial(RunLog, runs),
     )

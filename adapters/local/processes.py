@@ -50,7 +50,12 @@ async def exited(pid: int) -> int:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
-    _, status = os.waitpid(pid, os.WNOHANG)
+    return _status(pid)
+
+
+def _status(pid: int) -> int:
+    """The status of a child that has ended."""
+    _, status = os.waitpid(pid, 0)
     return status
 
 

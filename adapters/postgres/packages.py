@@ -24,7 +24,8 @@ from adapters.postgres.pool import Pool
 
 # A package with its versions, oldest first, and whether the draft differs from the last of them.
 PACKAGE = """
-    SELECT p.*, u.name AS created_by_name, coalesce(v.rows, '[]'::json) AS versions, t.version AS latest,
+    SELECT p.*, u.name AS created_by_name, t.version AS latest,
+           coalesce(v.rows, '[]'::json) AS versions,
            (p.draft_manifest::jsonb, p.draft_content)
                IS DISTINCT FROM (last.manifest::jsonb, last.content) AS unpublished_changes
     FROM packages p

@@ -1,0 +1,79 @@
+"""Where the server is, and with which key to talk to it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from appstrate.environment import read_environment
+
+DEFAULT_URL = "http://127.0.0.1:3000"
+
+
+class AccessError(Exception):
+    """There is no key to use; the message says how to get one."""
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """A server and a key for it."""
+
+    url: str
+    api_key: str
+
+
+def data_dir() -> Path:
+    """The data folder of a server that was started here."""
+    return Path(read_environment().get("DATA_DIR", "./data")).expanduser().absolute()
+
+
+def user_file() -> Path:
+    """Where `appstrate login` keeps its key."""
+    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(base) / "appstrate" / "cli.json"
+
+
+def find_url(url: str | None) -> str:
+    """The server to talk to: as told, else as its record or the last login says."""
+    told = url or os.environ.get("APPSTRATE_URL")
+    if told:
+        return told.rstrip("/")
+    for path in (data_dir() / "server.json", user_file()):
+        if found := read_json(path).get("url"):
+            return str(found)
+    return DEFAULT_URL
+
+
+def find_access(url: str | None) -> Access:
+    """A server and a key: from the environment, from the demo in this folder, or from a login."""
+    where = find_url(url)
+    if key := os.environ.get("APPSTRATE_API_KEY"):
+        return Access(url=where, api_key=key)
+    for path in (data_dir() / "cli.json", user_file()):
+        kept = read_json(path)
+        same = kept.get("url") == where or (path.parent == data_dir() and url is None)
+        if kept.get("apiKey") and same:
+            return Access(url=where, api_key=str(kept["apiKey"]))
+    raise AccessError(
+        f"there is no API key for {where}: run `appstrate login`, or set APPSTRATE_API_KEY"
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; empty when there is none."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_private(path: Path, document: dict[str, Any]) -> None:
+    """Write a JSON file that only its owner can read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(document, file, indent=2)
+    unfinished.replace(path)
