@@ -128,10 +128,10 @@ async def _listen(
     stack: contextlib.AsyncExitStack, application: web.Application, listening: socket.socket
 ) -> str:
     """Serve an application on a socket until the stack unwinds; returns its URL."""
-    runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=2)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.SockSite(runner, listening, backlog=BACKLOG, shutdown_timeout=2).start()
+    await web.SockSite(runner, listening, backlog=BACKLOG).start()
     return _url(listening.getsockname()[0], listening)
 
 

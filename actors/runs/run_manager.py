@@ -48,12 +48,12 @@ class CancelRun(Request["RunManager", Run], frozen=True, kw_only=True):
     run: RunId
 
 
-class IngestReply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class IngestReply(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an event."""
 
-    ok: bool = msgspec.field(default=True)
+    ok: bool = True
     outcome: str
-    sequence: int | None = None
+    sequence: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class IngestEvent(Request["RunManager", IngestReply], frozen=True, kw_only=True):
@@ -170,7 +170,7 @@ class RunManager(Actor):
         first = LogEntry(
             event="progress",
             level="info",
-            message="run created · agent process starting",
+            message="run created · waiting to start",
             data={"platform": True},
         )
         expires = datetime.now(UTC) + SINK_LIFE
@@ -202,7 +202,7 @@ class RunManager(Actor):
         announce_lines(self._pubsub, facts.application, facts.package, ingested.lines)
         if ingested.outcome == "persisted" and left.usage is not None:
             self._announce_totals(facts, left)
-        sequence = None if ingested.outcome == "replay" else event.sequence
+        sequence = msgspec.UNSET if ingested.outcome == "replay" else event.sequence
         return IngestReply(outcome=ingested.outcome, sequence=sequence)
 
     async def _finalize(self, signed: SignedRequest) -> None:

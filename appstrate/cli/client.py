@@ -1,5 +1,6 @@
 """The API as the command line uses it."""
 
+import io
 import json
 from collections.abc import AsyncGenerator
 from types import TracebackType
@@ -60,7 +61,7 @@ class Client:
     async def upload(self, path: str, name: str, content: bytes, **query: str) -> Any:
         """A POST of one file."""
         form = aiohttp.FormData()
-        form.add_field("file", content, filename=name)
+        form.add_field("file", io.BytesIO(content), filename=name)
         return await self._request("POST", path, data=form, params=query)
 
     async def stream(self, path: str, since: int) -> AsyncGenerator[tuple[str, Json], None]:

@@ -25,6 +25,8 @@ UNGATED = ("/health",)
 
 ADDRESSES: web.AppKey[Addresses] = web.AppKey("addresses", Addresses)
 COOKIES: web.AppKey[Cookies] = web.AppKey("cookies", Cookies)
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+PREPARED: web.RequestKey[web.StreamResponse] = web.RequestKey("prepared", web.StreamResponse)
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +75,9 @@ def _outermost(gate: Gate) -> Any:
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
-        request["id"] = f"req_{uuid4()}"
+        request[REQUEST_ID] = f"req_{uuid4()}"
         traceparent = _traceparent(request)
-        current_context.set(Context(request_id=request["id"], traceparent=traceparent))
+        current_context.set(Context(request_id=request[REQUEST_ID], traceparent=traceparent))
         try:
             if request.path not in UNGATED:
                 gate.check()
@@ -83,13 +85,13 @@ def _outermost(gate: Gate) -> Any:
         except Refusal as refusal:
             response = _refused(request, refusal)
         except web.HTTPException as error:
-            response = problem_response(http_error(error), request["id"])
+            response = problem_response(http_error(error), request[REQUEST_ID])
         except Exception:
             log.exception("request failed", path=request.path)
-            response = problem_response(internal_error(), request["id"])
-        if "prepared" in request and request["prepared"] is not response:
+            response = problem_response(internal_error(), request[REQUEST_ID])
+        if request.get(PREPARED, response) is not response:
             # Its head is sent, so there is no other way left to say that it failed.
-            response = request["prepared"]
+            response = request[PREPARED]
             if request.transport is not None:
                 request.transport.abort()
         _log_access(request, response, began)
@@ -100,8 +102,8 @@ def _outermost(gate: Gate) -> Any:
 
 async def _sign(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request and the API's version on every response, streams included."""
-    request["prepared"] = response
-    response.headers["Request-Id"] = request["id"]
+    request[PREPARED] = response
+    response.headers["Request-Id"] = request[REQUEST_ID]
     response.headers["Appstrate-Version"] = API_VERSION
     traceparent = current_context.get().traceparent
     if traceparent is not None:
@@ -117,7 +119,7 @@ def _endpoint(route: Route, settings: HttpSettings) -> Handler:
     async def serve(request: web.Request) -> web.StreamResponse:
         at, cookies = request.app[ADDRESSES], request.app[COOKIES]
         limit = settings.body_limit
-        call = Call(at=at, request=request, request_id=request["id"], body_limit=limit)
+        call = Call(at=at, request=request, request_id=request[REQUEST_ID], body_limit=limit)
         call.authentication = await authenticate(request, at, cookies, route.scope)
         if route.permission is not None:
             call.caller.require(route.permission)
@@ -147,7 +149,7 @@ def _response(answer: Any, route: Route, call: Call) -> web.StreamResponse:
 
 
 def _refused(request: web.Request, refusal: Refusal) -> web.Response:
-    response = problem_response(refusal, request["id"])
+    response = problem_response(refusal, request[REQUEST_ID])
     cookies = request.app[COOKIES]
     if is_dead_session(refusal, request, cookies):
         cookies.clear(response)

@@ -77,6 +77,7 @@ class Cookies:
             httponly=True,
             samesite="Lax",
             secure=self._settings.secure,
+            partitioned=self._settings.secure or None,
         )
 
 

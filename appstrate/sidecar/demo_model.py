@@ -5,8 +5,9 @@ An agent brings its script in its manifest, under `_meta["dev.appstrate/demo"]`:
     {"steps": [{"say": "Looking…", "call": {"bash": {"command": "ls"}}}, {"say": "{{result}}"}]}
 
 Step n answers the n-th request; the last one answers all further requests. `{{result}}` is the
-last tool result, `{{input.name}}` a field of the run's input. Without a script the model makes up
-an output that fits the schema of the `output` tool, if there is one. All else in a run is real.
+last tool result, `{{number}}` the same as a number, `{{input.name}}` a field of the run's input.
+Without a script the model makes up an output that fits the schema of the `output` tool, if there
+is one. All else in a run is real.
 """
 
 import json
@@ -111,7 +112,8 @@ def _step(
 def _values(messages: list[dict[str, Any]], run_input: dict[str, Any]) -> dict[str, Any]:
     results = [message.get("content") for message in messages if message.get("role") == "tool"]
     values = {f"input.{name}": value for name, value in run_input.items()}
-    return values | {"result": results[-1] if results else ""}
+    last = str(results[-1]) if results else ""
+    return values | {"result": last, "number": int(last) if last.strip().isdigit() else 0}
 
 
 def _filled(value: Any, values: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.multipart import MultipartReader
 
 from actors.packages import CreatePackage, ImportPackage, ListPackages, PackageType, ShowPackage
@@ -14,6 +15,7 @@ from appstrate.http.call import Call, Page, Routes, Scope, page
 routes = Routes()
 
 CHUNK = 64 * 1024
+DAMAGED = (ValueError, AssertionError, HttpProcessingError, ConnectionError)
 FOLDERS: dict[str, PackageType] = {
     "agents": "agent",
     "skills": "skill",
@@ -102,11 +104,18 @@ async def _multipart(request: web.Request) -> BodyPartReader:
                 continue
             if part.name == "file":
                 return part
-    except (ValueError, AssertionError) as error:
-        raise Rejected(f"the multipart body is damaged: {error}") from None
+    except DAMAGED as error:
+        raise _damaged(error) from None
     raise wrong
 
 
 async def _file(part: BodyPartReader) -> AsyncGenerator[bytes, None]:
-    while chunk := await part.read_chunk(CHUNK):
-        yield chunk
+    try:
+        while chunk := await part.read_chunk(CHUNK):
+            yield chunk
+    except DAMAGED as error:
+        raise _damaged(error) from None
+
+
+def _damaged(error: Exception) -> Rejected:
+    return Rejected(f"the upload is damaged or broke off: {error}", param="file")

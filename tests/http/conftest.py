@@ -1,0 +1,47 @@
+"""The real application on tier 0, one for the session; each test brings a user of its own."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from appstrate.boot import Server, serving
+from appstrate.settings import read_settings
+from support.api import Api, new_owner
+from support.fake_model import FakeModel, fake_model
+
+
+@pytest.fixture(scope="session")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
+    data = tmp_path_factory.mktemp("data")
+    settings = read_settings({"DATA_DIR": str(data), "PORT": "0", "APP_ENV": "test"})
+    async with serving(settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def fake() -> AsyncIterator[FakeModel]:
+    async with fake_model() as model:
+        yield model
+
+
+@pytest.fixture
+async def owner(server: Server) -> Api:
+    return await new_owner(server.url)
+
+
+@pytest.fixture
+def running_commands() -> Callable[[str], int]:
+    """How many living processes have a text in their command line."""
+
+    def count(text: str) -> int:
+        found = 0
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                with contextlib.suppress(OSError):
+                    command = (folder / "cmdline").read_bytes()
+                    found += command.startswith(text.encode())
+        return found
+
+    return count

@@ -1,0 +1,186 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from appstrate.boot import Server
+from support.api import Api, new_owner, new_user
+
+
+async def test_signing_up_signs_in_and_out_ends_it(server: Server) -> None:
+    api = await new_user(server.url)
+    session = (await api.get("/api/auth/get-session")).json
+    assert session["user"]["name"] == "Ada"
+    assert (await api.get("/api/orgs")).json["data"] == []
+
+    assert (await api.post("/api/auth/sign-out")).json == {"success": True}
+    assert (await api.get("/api/auth/get-session")).json is None
+    assert (await api.get("/api/orgs")).status == 401
+
+
+async def test_a_session_is_an_http_only_cookie_and_nothing_else(server: Server) -> None:
+    api = Api(server.url)
+    email = f"{uuid4().hex}@Example.COM"
+    made = await api.post(
+        "/api/auth/sign-up/email", {"email": email, "password": "12345678", "name": "Ada"}
+    )
+    cookie = made.headers["Set-Cookie"]
+
+    assert made.json["token"] is None
+    assert made.json["user"]["email"] == email.lower()
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert "Secure" not in cookie
+
+
+async def test_signing_in_again_needs_the_password(server: Server) -> None:
+    api = Api(server.url)
+    user = {"email": f"{uuid4().hex}@example.com", "password": "correct horse", "name": "Ada"}
+    await api.post("/api/auth/sign-up/email", user)
+    wrong = await Api(server.url).post("/api/auth/sign-in/email", user | {"password": "wrong"})
+    unknown = await Api(server.url).post(
+        "/api/auth/sign-in/email", user | {"email": "nobody@example.com"}
+    )
+    right = Api(server.url)
+    assert (await right.post("/api/auth/sign-in/email", user)).status == 200
+
+    assert wrong.status == unknown.status == 401
+    assert wrong.json["detail"] == unknown.json["detail"]
+    assert (await right.get("/api/orgs")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"email": "nonsense"}, "email"),
+        ({"password": "short"}, "password"),
+        ({"name": " "}, "name"),
+        ({"email": None}, "email"),
+    ],
+)
+async def test_a_bad_sign_up_names_its_field(
+    server: Server, change: dict[str, str], field: str
+) -> None:
+    body = {"email": "a@example.com", "password": "12345678", "name": "Ada"} | change
+    answer = await Api(server.url).post("/api/auth/sign-up/email", body)
+
+    assert answer.status == 400
+    assert answer.code == "validation_failed"
+    assert field in answer.fields
+
+
+async def test_an_address_is_taken_once_even_at_the_same_moment(server: Server) -> None:
+    body = {"email": f"{uuid4().hex}@example.com", "password": "12345678", "name": "Ada"}
+    answers = await asyncio.gather(
+        *(Api(server.url).post("/api/auth/sign-up/email", body) for _ in range(4))
+    )
+
+    assert sorted(a.status for a in answers) == [200, 422, 422, 422]
+
+
+async def test_a_made_up_cookie_is_refused_and_taken_back(server: Server) -> None:
+    api = Api(server.url, headers={"Cookie": "appstrate.session=made.up"})
+    answer = await api.get("/api/orgs")
+
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    assert "Max-Age=0" in answer.headers["Set-Cookie"]
+
+
+async def test_another_sites_page_cannot_use_the_cookie(owner: Api) -> None:
+    evil = await owner.post("/api/orgs", {"name": "X"}, headers={"Origin": "https://evil.example"})
+    same = await owner.post("/api/orgs", {"name": "X"}, headers={"Origin": owner.url})
+
+    assert (evil.status, evil.code) == (403, "forbidden")
+    assert same.status == 201
+
+
+async def test_an_organization_comes_with_an_application_and_a_starter_agent(owner: Api) -> None:
+    assert owner.org["role"] == "owner"
+    assert owner.application["isDefault"] is True
+    agents = {agent["id"] for agent in (await owner.get("/api/agents")).json["data"]}
+
+    assert f"{owner.scope}/hello-world" in agents
+
+
+async def test_slugs_are_unique(owner: Api) -> None:
+    taken = await owner.post("/api/orgs", {"name": "Acme", "slug": owner.org["slug"]})
+    derived = [(await owner.post("/api/orgs", {"name": "Ünïque! Näme"})).json for _ in range(2)]
+
+    assert (taken.status, taken.code) == (400, "slug_taken")
+    assert derived[0]["slug"] != derived[1]["slug"]
+
+
+async def test_the_context_headers_are_checked(owner: Api, server: Server) -> None:
+    bare = Api(server.url, jar=owner.jar)
+    other = await new_owner(server.url)
+    org = {"X-Org-Id": owner.org["id"]}
+
+    assert (await bare.get("/api/models")).status == 400
+    assert (await bare.get("/api/models", headers={"X-Org-Id": other.org["id"]})).status == 403
+    assert (await bare.get("/api/agents", headers=org)).status == 400
+    foreign = org | {"X-App-Id": other.application["id"]}
+    assert (await bare.get("/api/agents", headers=foreign)).status == 404
+    good = org | {"X-App-Id": owner.application["id"]}
+    assert (await bare.get("/api/agents", headers=good)).status == 200
+
+
+async def test_a_key_acts_in_its_application_until_it_is_revoked(owner: Api) -> None:
+    made = (await owner.post("/api/api-keys", {"name": "ci"})).json
+    key = Api(owner.url, headers={"Authorization": f"Bearer {made['key']}"})
+    assert (await key.get("/api/agents")).status == 200
+    listed = (await owner.get("/api/api-keys")).json["data"]
+    assert [k["id"] for k in listed] == [made["id"]]
+    assert "key" not in listed[0]
+    assert listed[0]["keyPrefix"] == made["key"][:8]
+
+    assert (await owner.delete(f"/api/api-keys/{made['id']}")).status == 204
+    dead = await key.get("/api/agents")
+    assert (dead.status, dead.code) == (401, "unauthorized")
+
+
+async def test_a_key_holds_its_scopes_and_never_administers(owner: Api) -> None:
+    reader = await owner.with_key(scopes=["agents:read", "api-keys:create", "nonsense"])
+    agent = await owner.new_agent()
+
+    assert (await reader.get(f"/api/packages/agents/{agent}")).status == 200
+    assert (await reader.launch(agent)).code == "forbidden"
+    assert (await reader.post("/api/api-keys", {"name": "more"})).code == "forbidden"
+    assert (await reader.get("/api/orgs")).code == "forbidden"
+    assert (await reader.get("/api/agents", headers={"X-Org-Id": "elsewhere"})).status == 403
+
+
+async def test_an_expired_or_unknown_key_is_refused(owner: Api) -> None:
+    past = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    soon = datetime.now(UTC) + timedelta(milliseconds=300)
+    refused = await owner.post("/api/api-keys", {"name": "old", "expiresAt": past})
+    assert refused.fields == {"expiresAt": "invalid_value"}
+    key = await owner.with_key(expiresAt=soon.isoformat())
+    await asyncio.sleep(0.4)
+
+    assert (await key.get("/api/agents")).status == 401
+    unknown = Api(owner.url, headers={"Authorization": "Bearer ask_" + "0" * 48})
+    assert (await unknown.get("/api/agents")).status == 401
+    strange = Api(owner.url, headers={"Authorization": "Bearer eyJhbGciOi"})
+    assert (await strange.get("/api/agents")).status == 401
+
+
+async def test_other_organizations_things_are_not_there(owner: Api, server: Server) -> None:
+    agent = await owner.new_agent()
+    run = (await owner.launch(agent, {"modelId": "demo"})).json["id"]
+    key = (await owner.post("/api/api-keys", {"name": "mine"})).json["id"]
+    await owner.wait(run)
+    stranger = await new_owner(server.url)
+    for path in (
+        f"/api/packages/agents/{agent}",
+        f"/api/runs/{run}",
+        f"/api/runs/{run}/logs",
+    ):
+        assert (await stranger.get(path)).status == 404, path
+
+    assert (await stranger.launch(agent)).status == 404
+    assert (await stranger.post(f"/api/runs/{run}/cancel")).status == 404
+    assert (await stranger.delete(f"/api/api-keys/{key}")).status == 404
+    assert (await stranger.get("/api/runs")).json["data"] == []
+    assert (await stranger.get("/api/api-keys")).json["data"] == []

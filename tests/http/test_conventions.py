@@ -1,0 +1,145 @@
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from actors.addresses import Addresses
+from actors.runs import Identity, Places
+from appstrate.boot import Server, serving
+from appstrate.http.routes import every_route
+from appstrate.settings import Settings, read_settings
+from appstrate.tiers import Plan, plan
+from support.api import Api
+
+
+async def test_every_answer_names_its_request_and_the_version(server: Server) -> None:
+    api = Api(server.url)
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    answers = [
+        await api.get("/health", headers={"Request-Id": "mine", "traceparent": trace}),
+        await api.get("/api/nothing"),
+    ]
+
+    for answer in answers:
+        assert answer.headers["Request-Id"].startswith("req_")
+        assert answer.headers["Appstrate-Version"] == "2026-03-21"
+    assert answers[0].headers["traceparent"] == trace
+    assert "traceparent" not in answers[1].headers
+
+
+async def test_a_refusal_is_a_problem_document(server: Server) -> None:
+    answer = await Api(server.url).get("/api/nothing")
+    problem = answer.json
+
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert problem == {
+        "type": "https://docs.appstrate.dev/errors/not-found",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "there is no such path",
+        "instance": f"urn:appstrate:request:{answer.headers['Request-Id']}",
+        "code": "not_found",
+        "requestId": answer.headers["Request-Id"],
+    }
+
+
+async def test_the_wrong_method_is_told_so(server: Server) -> None:
+    answer = await Api(server.url).delete("/api/orgs")
+
+    assert (answer.status, answer.code) == (405, "method_not_allowed")
+
+
+async def test_without_credentials_the_challenge_is_bare(server: Server) -> None:
+    answer = await Api(server.url).get("/api/orgs")
+
+    assert (answer.status, answer.code) == (401, "authentication_required")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_a_body_over_the_cap_is_refused(owner: Api) -> None:
+    agent = await owner.new_agent("fat")
+    big = json.dumps({"input": {"x": "y" * (11 * 2**20)}}).encode()
+
+    async def chunked() -> AsyncIterator[bytes]:
+        yield big
+
+    path = f"/api/agents/{agent}/run"
+    declared = await owner.request("POST", path, data=io.BytesIO(big))
+    streamed = await owner.request("POST", path, data=chunked())
+
+    assert (declared.status, declared.code) == (413, "payload_too_large")
+    assert (streamed.status, streamed.code) == (413, "payload_too_large")
+
+
+async def test_nul_characters_are_refused_before_they_reach_the_database(owner: Api) -> None:
+    answer = await owner.request("POST", "/api/orgs", data=b'{"name": "a\\u0000b"}')
+
+    assert (answer.status, answer.code) == (400, "validation_failed")
+
+
+async def test_lists_have_one_envelope(owner: Api) -> None:
+    for path in ("/api/orgs", "/api/agents", "/api/models", "/api/runs", "/api/api-keys"):
+        answer = await owner.get(path)
+        assert answer.json["object"] == "list", path
+        assert answer.json["hasMore"] is False
+        assert "Link" in answer.headers
+
+
+async def test_health_names_each_part(server: Server) -> None:
+    health = (await Api(server.url).get("/health")).json
+
+    assert health["status"] == "healthy"
+    assert health["version"]["app"]
+    assert health["checks"]["database"]["status"] == "healthy"
+    assert health["checks"]["actors"]["storage"] == {"status": "running"}
+    assert health["uptime_ms"] > 0
+
+
+async def test_the_home_page_says_where_one_is(server: Server) -> None:
+    answer = await Api(server.url).get("/")
+    text = answer.body.decode()
+
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert "tier 0" in text
+    assert "because DATABASE_URL is not set" in text
+    assert "healthy" in text
+    assert "appstrate run" in text
+
+
+async def test_the_gate_is_closed_until_everything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The port answers during boot, with 503 and a time to come back."""
+    settings = read_settings({"DATA_DIR": str(tmp_path), "PORT": "0", "APP_ENV": "test"})
+    seen: list[tuple[str, int, str, str]] = []
+    looking: list[asyncio.Task[None]] = []
+
+    def spying(
+        given: Settings, at: Addresses, identity: Identity, places: Callable[[], Places]
+    ) -> Plan:
+        # Called when the ports are bound and no actor runs yet.
+        async def look() -> None:
+            api = Api(places().platform_url)
+            for path in ("/health", "/api/orgs"):
+                answer = await api.get(path)
+                told = str(answer.json.get("code") or answer.json["status"])
+                seen.append((path, answer.status, told, answer.headers.get("Retry-After", "")))
+
+        looking.append(asyncio.create_task(look()))
+        return plan(given, at, identity, places)
+
+    monkeypatch.setattr("appstrate.boot.plan", spying)
+    async with serving(settings) as server:
+        assert (await Api(server.url).get("/health")).status == 200
+    await looking[0]
+
+    assert seen == [("/health", 503, "starting", ""), ("/api/orgs", 503, "starting", "1")]
+
+
+def test_no_two_routes_are_the_same() -> None:
+    routes = [(route.method, route.path) for route in every_route()]
+
+    assert len(routes) == len(set(routes))

@@ -1,0 +1,157 @@
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from appstrate.boot import Server
+from support.api import Api, new_owner
+from support.fake_model import FakeModel, Say
+
+Frame = tuple[str, str | None, Any]
+
+
+@asynccontextmanager
+async def opened(
+    api: Api, path: str, headers: dict[str, str] | None = None
+) -> AsyncGenerator[AsyncGenerator[Frame, None], None]:
+    async with (
+        aiohttp.ClientSession(cookie_jar=api.jar) as session,
+        session.get(api.url + path, headers=headers or {}) as response,
+    ):
+        assert response.status == 200, await response.text()
+        assert response.headers["Content-Type"] == "text/event-stream"
+        assert response.headers["Request-Id"].startswith("req_")
+        frames = _frames(response)
+        async with aclosing(frames):
+            yield frames
+
+
+async def _frames(response: aiohttp.ClientResponse) -> AsyncGenerator[Frame, None]:
+    name, frame_id, data = "", None, ""
+    async for raw in response.content:
+        line = raw.decode().rstrip("\n")
+        key, _, value = line.partition(": ")
+        if key == "event":
+            name, frame_id, data = value, None, ""
+        elif key == "id":
+            frame_id = value
+        elif key.startswith("data"):
+            data = value
+        elif not line:
+            yield name, frame_id, json.loads(data) if data else None
+
+
+async def until_end(frames: AsyncGenerator[Frame, None]) -> list[Frame]:
+    seen: list[Frame] = []
+    async with asyncio.timeout(20):
+        async for frame in frames:
+            seen.append(frame)
+            if frame[0] == "run_update" and frame[2]["status"] not in ("pending", "running"):
+                return seen
+    raise AssertionError("the stream ended")
+
+
+def log_ids(frames: list[Frame]) -> list[int]:
+    return [int(frame_id or 0) for name, frame_id, _ in frames if name == "run_log"]
+
+
+async def test_a_stream_begins_with_a_ping_and_the_run_and_follows_it_to_its_end(
+    owner: Api, fake: FakeModel
+) -> None:
+    await owner.new_model(
+        fake, fake.script("streamed", Say("Hi.", {"bash": {"command": "sleep 0.3"}}), Say("Bye."))
+    )
+    key = await owner.with_key()
+    token = key.headers["Authorization"].removeprefix("Bearer ")
+    run = (await owner.launch(await owner.new_agent("streamed"))).json["id"]
+    async with opened(owner, f"/api/realtime/runs/{run}?token={token}&verbose=true") as frames:
+        seen = await until_end(frames)
+
+    assert [f[0] for f in seen[:2]] == ["ping", "run_update"]
+    assert seen[1][2]["id"] == run
+    assert {"run_update", "run_log", "run_metric"} <= {f[0] for f in seen}
+    assert seen[-1][2]["status"] == "success"
+    metric = next(f[2] for f in seen if f[0] == "run_metric")
+    assert metric["tokenUsage"]["output_tokens"] == 7
+    lines = [f[2] for f in seen if f[0] == "run_log"]
+    assert any(line["message"] == "Hi." for line in lines)
+    assert all("createdAt" in line for line in lines)
+
+
+async def test_a_stream_from_the_beginning_has_every_line_once_in_order(owner: Api) -> None:
+    run = (await owner.launch(await owner.new_agent("replayed"), {"modelId": "demo"})).json["id"]
+    path = (
+        f"/api/realtime/runs/{run}?orgId={owner.org['id']}&applicationId={owner.application['id']}"
+    )
+    async with opened(owner, path, {"Last-Event-ID": "0"}) as frames:
+        live = await until_end(frames)
+    lines = [line["id"] for line in await owner.logs(run)]
+    async with opened(owner, path, {"Last-Event-ID": str(lines[2])}) as frames:
+        rest = [await anext(frames) for _ in range(len(lines) - 1)]
+
+    assert log_ids(live) == lines
+    assert log_ids(rest) == lines[3:]
+
+
+async def test_a_client_that_breaks_off_again_and_again_misses_nothing(
+    owner: Api, fake: FakeModel
+) -> None:
+    chatter = "; ".join(f"echo {n}" for n in range(5))
+    steps = [Say(f"step {n}", {"bash": {"command": chatter}}) for n in range(12)]
+    await owner.new_model(fake, fake.script("chatty", *steps, Say("Done.")))
+    run = (await owner.launch(await owner.new_agent("chatty"))).json["id"]
+    path = (
+        f"/api/realtime/runs/{run}?orgId={owner.org['id']}&applicationId={owner.application['id']}"
+    )
+    seen: list[int] = []
+    last, ended = "0", False
+    while not ended:
+        async with opened(owner, path, {"Last-Event-ID": last}) as frames, asyncio.timeout(20):
+            async for name, frame_id, data in frames:
+                if name == "run_log" and frame_id:
+                    seen.append(int(frame_id))
+                    last = frame_id
+                    ended = data["event"] == "run_completed"
+                    if ended or len(seen) % 4 == 0:
+                        break
+
+    assert seen == [line["id"] for line in await owner.logs(run)]
+
+
+async def test_a_stream_shows_only_what_was_asked_for(owner: Api) -> None:
+    run = (await owner.launch(await owner.new_agent("quiet"), {"modelId": "demo"})).json["id"]
+    path = (
+        f"/api/realtime/runs/{run}?orgId={owner.org['id']}&applicationId={owner.application['id']}"
+    )
+    async with opened(owner, path + "&channels=run_update,odd", {"Last-Event-ID": "0"}) as frames:
+        updates = await until_end(frames)
+    async with opened(owner, path, {"Last-Event-ID": "0"}) as frames:
+        lines = [f for f in [await anext(frames) for _ in range(4)] if f[0] == "run_log"]
+
+    assert {f[0] for f in updates} == {"ping", "run_update"}
+    assert all("data" not in f[2] for f in lines)
+
+
+@pytest.mark.parametrize("query", ["", "?token=ask_" + "0" * 48, "?token=nonsense"])
+async def test_a_stream_needs_somebody(owner: Api, query: str) -> None:
+    run = await owner.finished(await owner.new_agent("shy"), {"modelId": "demo"})
+    answer = await Api(owner.url).get(f"/api/realtime/runs/{run['id']}{query}")
+
+    assert answer.status == 401
+
+
+async def test_a_stream_needs_the_right_somebody(owner: Api, server: Server) -> None:
+    run = await owner.finished(await owner.new_agent("private"), {"modelId": "demo"})
+    stranger = await new_owner(server.url)
+    token = (await stranger.with_key()).headers["Authorization"].removeprefix("Bearer ")
+    narrow = (await owner.with_key(scopes=["agents:read"])).headers["Authorization"][7:]
+    bare = Api(owner.url, jar=owner.jar)
+
+    path = f"/api/realtime/runs/{run['id']}"
+    assert (await Api(owner.url).get(f"{path}?token={token}")).status == 404
+    assert (await Api(owner.url).get(f"{path}?token={narrow}")).status == 403
+    assert (await bare.get(path)).status == 400

@@ -1,0 +1,368 @@
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from support.api import Api
+from support.fake_model import Fail, FakeModel, Hang, Raw, Say, Step
+from support.packages import SKILL, skill_archive, skill_manifest, typed_agent_manifest
+
+TYPED = {k: v for k, v in typed_agent_manifest().items() if k in ("input", "output")} | {
+    "runtime_tools": ["output", "log"]
+}
+DELIVER = Say("Done.", {"output": {"data": {"summary": "all is well", "score": 1}}})
+
+
+@pytest.mark.parametrize("provider", ["openai-compatible", "anthropic"])
+async def test_the_central_path(owner: Api, fake: FakeModel, provider: str) -> None:
+    """Sign up, organization, credential, model, agent, key, run: as a client would."""
+    name = fake.script(
+        f"central-{provider}",
+        Say("I look.", {"bash": {"command": "echo found > facts.txt; cat facts.txt"}}),
+        Say("", {"log": {"level": "warn", "message": "careful"}, "read": {"path": "facts.txt"}}),
+        DELIVER,
+    )
+    await owner.new_model(fake, name, provider, cost={"input": 1, "output": 2, "cacheRead": 0.5})
+    agent = await owner.new_agent("central", "Write about the topic.", **TYPED)
+    key = await owner.with_key()
+    launched = await key.launch(agent, {"input": {"topic": "churn", "pages": "2"}})
+    run = await key.wait(launched.json["id"])
+
+    assert launched.status == 201
+    assert launched.json["status"] == "pending"
+    assert run["status"] == "success", run
+    assert run["result"] == {"output": {"summary": "all is well", "score": 1}}
+    assert run["input"] == {"pages": 2, "topic": "churn"}
+    assert run["runNumber"] == 1
+    assert run["model_label"] == name
+    assert run["version_label"] == "1.0.0"
+    assert run["apiKeyId"] is not None
+    assert run["token_usage"] == {
+        "input_tokens": 180,
+        "output_tokens": 21,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 120,
+    }
+    assert run["cost"] == pytest.approx((180 * 1 + 21 * 2 + 120 * 0.5) / 1e6)
+    lines = await key.logs(run["id"])
+    told = [(line["event"], line["message"]) for line in lines]
+    assert ("log", "careful") in told
+    assert ("progress", "Tool result: bash") in told
+    assert lines[-1]["event"] == "run_completed"
+    assert [line["id"] for line in lines] == sorted(line["id"] for line in lines)
+    await _check_requests(fake, name, provider)
+
+
+async def _check_requests(fake: FakeModel, name: str, provider: str) -> None:
+    headers, first = next(r for r in fake.requests if r[1]["model"] == name)
+    secret = headers.get("X-Api-Key") or headers.get("x-api-key") or headers["Authorization"]
+    assert "sk-real" in secret
+    prompt = json.dumps(first)
+    assert "Write about the topic." in prompt
+    assert "churn" in prompt
+    last = json.dumps(fake.requests_of(name)[-1])
+    assert "found" in last
+    tools = first["tools"]
+    names = {t["name"] if provider == "anthropic" else t["function"]["name"] for t in tools}
+    assert names == {"read", "write", "edit", "bash", "output", "log"}
+
+
+async def test_the_agent_never_sees_the_key(owner: Api, fake: FakeModel) -> None:
+    spy = "env; cat /proc/self/environ /proc/$PPID/environ | tr '\\0' '\\n'; ls -a"
+    name = fake.script("spy", Say("", {"bash": {"command": spy}}), Say("That was it."))
+    await owner.new_model(fake, name)
+    run = await owner.finished(await owner.new_agent("spy"))
+    seen = json.dumps(fake.requests_of(name)[-1]["messages"])
+
+    assert run["status"] == "success"
+    assert "APPSTRATE_SLOT" in seen
+    assert "sk-real" not in seen
+    assert "SINK_SECRET" not in seen
+    assert "MODEL_API_KEY" not in seen
+
+
+async def test_an_agent_without_an_output_may_just_end(owner: Api, fake: FakeModel) -> None:
+    await owner.new_model(fake, fake.script("plain", Say("Nothing to deliver.")))
+    run = await owner.finished(await owner.new_agent("plain"))
+
+    assert (run["status"], run["result"], run["error"]) == ("success", None, None)
+
+
+async def test_a_server_that_counts_no_tokens_is_still_a_model(owner: Api, fake: FakeModel) -> None:
+    await owner.new_model(fake, fake.script("uncounted", Say("Hello.", usage=False)))
+    run = await owner.finished(await owner.new_agent("uncounted"))
+
+    assert run["status"] == "success"
+
+
+async def test_skills_are_unpacked_and_named_in_the_prompt(owner: Api, fake: FakeModel) -> None:
+    tone = f"{owner.scope}/tone"
+    await owner.upload(skill_archive(skill_manifest(tone)))
+    path = f".pi/skills/{tone}/SKILL.md"
+    look = {"read": {"path": path}, "bash": {"command": f"cat .pi/skills/{tone}/references/*"}}
+    name = fake.script("skilled", Say("", look), Say("Read."))
+    await owner.new_model(fake, name)
+    agent = await owner.new_agent("skilled", dependencies={"skills": {tone: "^1.0.0"}})
+    run = await owner.finished(agent)
+    first, last = (json.dumps(fake.requests_of(name)[n]) for n in (0, -1))
+
+    assert run["status"] == "success"
+    assert path in first
+    assert json.dumps(SKILL)[1:40] in last
+    assert "short" in last
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "code"),
+    [("@nobody/nothing", 400, "missing_skill"), ("tone", 422, "dependency_unresolved")],
+)
+async def test_a_missing_skill_is_told_before_anything_runs(
+    owner: Api, wanted: str, status: int, code: str
+) -> None:
+    if wanted == "tone":
+        wanted = f"{owner.scope}/tone"
+        await owner.upload(skill_archive(skill_manifest(wanted)))
+    agent = await owner.new_agent("needy", dependencies={"skills": {wanted: "^2.0.0"}})
+    answer = await owner.launch(agent, {"modelId": "demo"})
+
+    assert (answer.status, answer.code) == (status, code)
+    assert wanted in answer.json["detail"]
+    assert (await owner.get("/api/runs")).json["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({}, "input.topic"),
+        ({"topic": ""}, "input.topic"),
+        ({"topic": "x", "pages": 11}, "input.pages"),
+        ({"topic": "x", "pages": "many"}, "input.pages"),
+        ({"topic": "x", "colour": "red"}, "input.colour"),
+    ],
+)
+async def test_input_that_does_not_fit_is_refused_by_field(
+    owner: Api, given: dict[str, Any], field: str
+) -> None:
+    agent = await owner.new_agent("typed", **TYPED)
+    answer = await owner.launch(agent, {"input": given, "modelId": "demo"})
+
+    assert (answer.status, answer.code) == (400, "validation_failed")
+    assert answer.fields == {field: "invalid_input"}
+
+
+async def test_a_launch_that_cannot_be_is_refused_with_what_to_do(
+    owner: Api, fake: FakeModel
+) -> None:
+    agent = await owner.new_agent("idle")
+    no_model = await owner.launch(agent)
+    unknown_model = await owner.launch(agent, {"modelId": "gone"})
+    unknown_field = await owner.launch(agent, {"modelId": "demo", "colour": "red"})
+    unknown_agent = await owner.launch(f"{owner.scope}/nobody", {"modelId": "demo"})
+    broken = await owner.request("POST", f"/api/agents/{agent}/run", data=b"{")
+    unfit = await owner.launch(agent, {"modelId": "demo"}, "?version=9.9.9")
+    fake.script("unused", Say())
+
+    assert (no_model.status, no_model.code) == (400, "model_not_configured")
+    assert "demo" in no_model.json["detail"]
+    assert unknown_model.status == 404
+    assert (unknown_field.status, unknown_field.fields) == (400, {"colour": "unknown_field"})
+    assert (unknown_agent.status, unknown_agent.code) == (404, "agent_not_found")
+    assert (broken.status, broken.code) == (400, "invalid_request")
+    assert unfit.status == 404
+
+
+async def test_an_output_that_does_not_fit_goes_back_to_the_model(
+    owner: Api, fake: FakeModel
+) -> None:
+    name = fake.script("mending", Say("", {"output": {"data": {"score": "high"}}}), DELIVER)
+    await owner.new_model(fake, name)
+    run = await owner.finished(await owner.new_agent("mending", **TYPED), {"input": {"topic": "x"}})
+    told = json.dumps(fake.requests_of(name)[1]["messages"][-1])
+
+    assert run["status"] == "success"
+    assert "does not fit its schema" in told
+    assert "summary" in told
+
+
+async def test_a_missing_output_is_asked_for_once_and_then_fails_the_run(
+    owner: Api, fake: FakeModel
+) -> None:
+    name = fake.script("silent", Say("I am done."))
+    await owner.new_model(fake, name)
+    run = await owner.finished(await owner.new_agent("silent", **TYPED), {"input": {"topic": "x"}})
+
+    assert len(fake.requests_of(name)) == 2
+    assert run["status"] == "failed"
+    assert "without calling the output tool" in run["error"]
+    assert "summary" in run["error"]
+    events = [line["event"] for line in await owner.logs(run["id"])]
+    assert "output_validation" in events
+
+
+@pytest.mark.parametrize(
+    ("step", "words", "requests"),
+    [
+        (Fail(401, "bad key"), "401: bad key", 1),
+        (Fail(404, "no such model"), "404: no such model", 1),
+        (Raw(b"data: garbage\n\n", abort=True), "", 5),
+    ],
+)
+async def test_a_provider_that_fails_fails_the_run_and_says_how(
+    owner: Api, fake: FakeModel, step: Step, words: str, requests: int
+) -> None:
+    name = fake.script(f"failing-{words or 'garbage'}", step)
+    await owner.new_model(fake, name)
+    run = await owner.finished(await owner.new_agent("failing"))
+
+    assert run["status"] == "failed"
+    assert words in run["error"]
+    assert len(fake.requests_of(name)) == requests
+
+
+async def test_a_busy_provider_is_asked_again(owner: Api, fake: FakeModel) -> None:
+    name = fake.script(
+        "busy", Fail(429, "slow down", {"Retry-After": "0.1"}), Fail(503), Say("At last.")
+    )
+    await owner.new_model(fake, name)
+    run = await owner.finished(await owner.new_agent("busy"))
+
+    assert run["status"] == "success"
+    assert len(fake.requests_of(name)) == 3
+
+
+async def test_a_provider_that_is_not_there_fails_the_run(owner: Api) -> None:
+    credential = await owner.post(
+        "/api/model-provider-credentials",
+        {"providerId": "openai-compatible", "baseUrlOverride": "http://127.0.0.1:9"},
+    )
+    body = {"modelId": "gone", "credentialId": credential.json["id"]}
+    assert (await owner.post("/api/models", body)).status == 201
+    run = await owner.finished(await owner.new_agent("unreachable"))
+
+    assert run["status"] == "failed"
+    assert "127.0.0.1:9" in run["error"]
+
+
+async def test_a_run_is_cancelled_with_everything_it_started(
+    owner: Api, fake: FakeModel, running_commands: Callable[[str], int]
+) -> None:
+    mark = f"appstrate-test-{owner.org['slug']}"
+    sleeper = f"bash -c 'exec -a {mark} sleep 600'"
+    command = f"setsid {sleeper} & env -i setsid -f {sleeper}; sleep 0.2"
+    name = fake.script("daemons", Say("", {"bash": {"command": command}}), Hang())
+    await owner.new_model(fake, name)
+    run = (await owner.launch(await owner.new_agent("daemons"))).json["id"]
+    async with asyncio.timeout(20):
+        while len(fake.requests_of(name)) < 2:
+            await asyncio.sleep(0.05)
+    assert running_commands(mark) == 2
+    answer = await owner.post(f"/api/runs/{run}/cancel")
+
+    assert answer.status == 200
+    assert (answer.json["status"], answer.json["error"]) == ("cancelled", "Cancelled by user")
+    assert running_commands(mark) == 0
+    again = await owner.post(f"/api/runs/{run}/cancel")
+    assert (again.status, again.code) == (409, "not_cancellable")
+
+
+async def test_a_daemon_does_not_outlive_a_run_that_ends_by_itself(
+    owner: Api, fake: FakeModel, running_commands: Callable[[str], int]
+) -> None:
+    mark = f"appstrate-left-{owner.org['slug']}"
+    leave = f"env -i setsid -f bash -c 'exec -a {mark} sleep 600'; sleep 0.2"
+    name = fake.script("leaver", Say("", {"bash": {"command": leave}}), Say("Bye."))
+    await owner.new_model(fake, name)
+    alive: list[int] = []
+    fake.on_request = lambda _: alive.append(running_commands(mark))
+    run = await owner.finished(await owner.new_agent("leaver"))
+    fake.on_request = None
+
+    assert run["status"] == "success"
+    assert alive == [0, 1]
+    async with asyncio.timeout(5):
+        while running_commands(mark):
+            await asyncio.sleep(0.02)
+
+
+async def test_a_run_out_of_time_is_a_timeout_and_keeps_its_output(
+    owner: Api, fake: FakeModel
+) -> None:
+    name = fake.script("slow", Say("Thinking…", {"bash": {"command": "sleep 600"}}))
+    await owner.new_model(fake, name)
+    run = await owner.finished(await owner.new_agent("slow", timeout=1.0))
+
+    assert run["status"] == "timeout"
+    assert run["error"] == "Run timed out after 1s"
+    assert run["token_usage"]["output_tokens"] == 7
+    assert 900 < run["duration"] < 5000
+
+
+async def test_an_agent_that_dies_fails_the_run_with_its_last_words(
+    owner: Api, fake: FakeModel
+) -> None:
+    kill = "echo 'out of luck' > /proc/$PPID/fd/2; kill -9 $PPID"
+    await owner.new_model(fake, fake.script("dying", Say("", {"bash": {"command": kill}})))
+    run = await owner.finished(await owner.new_agent("dying"))
+
+    assert run["status"] == "failed"
+    assert "was killed by SIGKILL" in run["error"]
+    assert "out of luck" in run["error"]
+
+
+async def test_runs_are_listed_newest_first_and_numbered(owner: Api) -> None:
+    one, two = [await owner.new_agent(name) for name in ("one", "two")]
+    runs = [(await owner.launch(a, {"modelId": "demo"})).json for a in (one, two, one)]
+    for run in runs:
+        await owner.wait(run["id"])
+    listed = (await owner.get("/api/runs?limit=2")).json
+    of_one = (await owner.get(f"/api/agents/{one}/runs")).json
+    failed = (await owner.get("/api/runs?status=failed")).json
+
+    assert [r["id"] for r in listed["data"]] == [runs[2]["id"], runs[1]["id"]]
+    assert (listed["hasMore"], listed["total"], listed["limit"]) == (True, 3, 2)
+    assert [r["runNumber"] for r in of_one["data"]] == [2, 1]
+    assert failed["data"] == []
+    assert (await owner.get("/api/runs?status=odd")).status == 400
+    assert (await owner.get("/api/runs?limit=rubbish&status=")).json["limit"] == 20
+
+
+async def test_logs_are_read_in_pages(owner: Api) -> None:
+    run = await owner.finished(await owner.new_agent("logged"), {"modelId": "demo"})
+    lines = await owner.logs(run["id"])
+    page = await owner.get(f"/api/runs/{run['id']}/logs?limit=2")
+    rest = await owner.get(f"/api/runs/{run['id']}/logs?since={lines[1]['id']}")
+    important = await owner.get(f"/api/runs/{run['id']}/logs?level=warn")
+
+    assert page.json["data"] == lines[:2]
+    assert page.json["hasMore"] is True
+    assert f"since={lines[1]['id']}" in page.headers["Link"]
+    assert rest.json["data"] == lines[2:]
+    assert important.json["data"] == []
+
+
+async def test_waiting_ends_with_the_run_or_with_the_wait(owner: Api, fake: FakeModel) -> None:
+    await owner.new_model(fake, fake.script("waiting", Hang()))
+    run = (await owner.launch(await owner.new_agent("waiting"))).json["id"]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    early = await owner.get(f"/api/runs/{run}?wait=0.3")
+    took = loop.time() - began
+    waiting = asyncio.create_task(owner.wait(run))
+    await asyncio.sleep(0.05)
+    await owner.post(f"/api/runs/{run}/cancel")
+
+    assert early.json["status"] in ("pending", "running")
+    assert 0.25 < took < 3
+    assert (await waiting)["status"] == "cancelled"
+    assert (await owner.get(f"/api/runs/{run}?wait=rubbish")).status == 400
+
+
+async def test_many_runs_at_once_all_end(owner: Api) -> None:
+    agent = await owner.new_agent("many")
+    runs = await asyncio.gather(*(owner.launch(agent, {"modelId": "demo"}) for _ in range(12)))
+    ended = await asyncio.gather(*(owner.wait(r.json["id"]) for r in runs))
+
+    assert {r["status"] for r in ended} == {"success"}
+    assert sorted(r["runNumber"] for r in ended) == list(range(1, 13))

@@ -1,0 +1,142 @@
+"""A client of the HTTP API, and a user with an organization to call it as."""
+
+import io
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+
+from support.fake_model import FakeModel
+from support.packages import agent_manifest
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        return str(self.json["code"])
+
+    @property
+    def fields(self) -> dict[str, str]:
+        return {item["field"]: item["code"] for item in self.json.get("errors", [])}
+
+
+@dataclass
+class Api:
+    """Requests as somebody: with a cookie jar of their own, or with a key."""
+
+    url: str
+    headers: dict[str, str] = field(default_factory=dict)
+    jar: aiohttp.CookieJar = field(default_factory=lambda: aiohttp.CookieJar(unsafe=True))
+    org: Json = field(default_factory=dict)
+    application: Json = field(default_factory=dict)
+
+    async def request(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any
+    ) -> Answer:
+        merged = self.headers | (headers or {})
+        async with (
+            aiohttp.ClientSession(cookie_jar=self.jar) as session,
+            session.request(method, self.url + path, headers=merged, **options) as response,
+        ):
+            return Answer(response.status, dict(response.headers), await response.read())
+
+    async def get(self, path: str, **options: Any) -> Answer:
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, body: Any = None, **options: Any) -> Answer:
+        return await self.request("POST", path, json=body, **options)
+
+    async def put(self, path: str, body: Any) -> Answer:
+        return await self.request("PUT", path, json=body)
+
+    async def delete(self, path: str) -> Answer:
+        return await self.request("DELETE", path)
+
+    async def upload(self, content: bytes, name: str = "package.afps", query: str = "") -> Answer:
+        form = aiohttp.FormData()
+        form.add_field("file", io.BytesIO(content), filename=name)
+        return await self.request("POST", f"/api/packages/import{query}", data=form)
+
+    @property
+    def scope(self) -> str:
+        """A package scope that is this organization's alone."""
+        return f"@{self.org['slug']}"
+
+    async def with_key(self, **body: Any) -> "Api":
+        made = await self.post("/api/api-keys", {"name": "test"} | body)
+        assert made.status == 201, made.body
+        return Api(self.url, headers={"Authorization": f"Bearer {made.json['key']}"}, org=self.org)
+
+    async def new_agent(self, name: str = "report", prompt: str = "Do it.", **fields: Any) -> str:
+        manifest = agent_manifest(f"{self.scope}/{name}", **fields)
+        made = await self.post("/api/packages/agents", {"manifest": manifest, "content": prompt})
+        assert made.status == 201, made.body
+        return str(made.json["id"])
+
+    async def new_model(
+        self, fake: FakeModel, name: str, provider: str = "openai-compatible", **fields: Any
+    ) -> Json:
+        credential = await self.post(
+            "/api/model-provider-credentials",
+            {"providerId": provider, "apiKey": "sk-real", "baseUrlOverride": fake.url},
+        )
+        assert credential.status == 201, credential.body
+        model = await self.post(
+            "/api/models", {"modelId": name, "credentialId": credential.json["id"]} | fields
+        )
+        assert model.status == 201, model.body
+        return dict(model.json)
+
+    async def launch(self, agent: str, body: Json | None = None, query: str = "") -> Answer:
+        return await self.post(f"/api/agents/{agent}/run{query}", body or {})
+
+    async def finished(self, agent: str, body: Json | None = None) -> Json:
+        """Run an agent to its end."""
+        launched = await self.launch(agent, body)
+        assert launched.status == 201, launched.body
+        return await self.wait(launched.json["id"])
+
+    async def wait(self, run: str) -> Json:
+        answer = await self.get(f"/api/runs/{run}?wait=50")
+        assert answer.status == 200, answer.body
+        return dict(answer.json)
+
+    async def logs(self, run: str) -> list[Json]:
+        answer = await self.get(f"/api/runs/{run}/logs")
+        return list(answer.json["data"])
+
+
+async def new_user(url: str) -> Api:
+    """Somebody who just signed up."""
+    api = Api(url)
+    email = f"{uuid4().hex}@example.com"
+    made = await api.post(
+        "/api/auth/sign-up/email", {"email": email, "password": "correct horse", "name": "Ada"}
+    )
+    assert made.status == 200, made.body
+    return api
+
+
+async def new_owner(url: str) -> Api:
+    """Somebody with an organization, acting in its default application."""
+    api = await new_user(url)
+    made = await api.post("/api/orgs", {"name": "Acme", "slug": f"acme-{uuid4().hex[:12]}"})
+    assert made.status == 201, made.body
+    api.org = made.json
+    api.headers["X-Org-Id"] = api.org["id"]
+    api.application = (await api.get("/api/applications")).json["data"][0]
+    api.headers["X-Application-Id"] = api.application["id"]
+    return api

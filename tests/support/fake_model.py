@@ -1,0 +1,157 @@
+"""A model API of the tests' own, over both wire formats, that does what a test tells it."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Say:
+    """Answer with text and calls."""
+
+    text: str = ""
+    calls: dict[str, Json] = field(default_factory=dict)
+    usage: bool = True
+
+
+@dataclass
+class Fail:
+    """Answer with an error."""
+
+    status: int
+    message: str = "no"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Raw:
+    """Answer with these bytes, then end the stream or break it off."""
+
+    content: bytes
+    abort: bool = False
+
+
+@dataclass
+class Hang:
+    """Never answer."""
+
+
+Step = Say | Fail | Raw | Hang
+
+
+class FakeModel:
+    """Requests are answered from the script of the model they name, its last step for ever."""
+
+    def __init__(self) -> None:
+        self.scripts: dict[str, list[Step]] = {}
+        self.requests: list[tuple[dict[str, str], Json]] = []
+        self.on_request: Callable[[Json], None] | None = None
+        self.url = ""
+
+    def script(self, model: str, *steps: Step) -> str:
+        self.scripts[model] = list(steps)
+        return model
+
+    def requests_of(self, model: str) -> list[Json]:
+        return [body for _, body in self.requests if body["model"] == model]
+
+    def _next(self, model: str) -> Step:
+        steps = self.scripts[model]
+        return steps.pop(0) if len(steps) > 1 else steps[0]
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, _chat_events)
+
+    async def messages(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, _message_events)
+
+    async def _answer(
+        self, request: web.Request, events: Callable[[Say], list[Json]]
+    ) -> web.StreamResponse:
+        body = await request.json()
+        self.requests.append((dict(request.headers), body))
+        if self.on_request is not None:
+            self.on_request(body)
+        step = self._next(body["model"])
+        if isinstance(step, Hang):
+            await asyncio.sleep(3600)
+        if isinstance(step, Fail):
+            error = {"error": {"message": step.message, "type": "error"}}
+            return web.json_response(error, status=step.status, headers=step.headers)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        if isinstance(step, Raw):
+            await response.write(step.content)
+            if step.abort and request.transport is not None:
+                request.transport.abort()
+            return response
+        assert isinstance(step, Say)
+        for event in events(step):
+            await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+        return response
+
+
+@asynccontextmanager
+async def fake_model() -> AsyncGenerator[FakeModel, None]:
+    model = FakeModel()
+    application = web.Application(client_max_size=2**26)
+    application.router.add_post("/v1/chat/completions", model.chat)
+    application.router.add_post("/v1/messages", model.messages)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    model.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield model
+    await runner.cleanup()
+
+
+def _chat_events(step: Say) -> list[Json]:
+    def chunk(delta: Json, finish: str | None = None) -> Json:
+        return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+    events = [chunk({"content": part}) for part in step.text.split(" ")] if step.text else []
+    for index, (name, arguments) in enumerate(step.calls.items()):
+        text = json.dumps(arguments)
+        call = {"index": index, "id": f"c{index}", "type": "function"}
+        head = call | {"function": {"name": name, "arguments": text[:3]}}
+        tail = {"index": index, "function": {"arguments": text[3:]}}
+        events += [chunk({"tool_calls": [head]}), chunk({"tool_calls": [tail]})]
+    events.append(chunk({}, "tool_calls" if step.calls else "stop"))
+    if step.usage:
+        usage = {
+            "prompt_tokens": 100,
+            "completion_tokens": 7,
+            "prompt_tokens_details": {"cached_tokens": 40},
+        }
+        events.append({"choices": [], "usage": usage})
+    return events
+
+
+def _message_events(step: Say) -> list[Json]:
+    usage = {"input_tokens": 60, "cache_read_input_tokens": 40, "output_tokens": 1}
+    events: list[Json] = [{"type": "message_start", "message": {"usage": usage}}]
+    blocks: list[tuple[Json, Json]] = []
+    if step.text:
+        blocks.append(({"type": "text", "text": ""}, {"type": "text_delta", "text": step.text}))
+    for name, arguments in step.calls.items():
+        block = {"type": "tool_use", "id": f"t_{name}", "name": name, "input": {}}
+        blocks.append((block, {"type": "input_json_delta", "partial_json": json.dumps(arguments)}))
+    for index, (block, delta) in enumerate(blocks):
+        events += [
+            {"type": "content_block_start", "index": index, "content_block": block},
+            {"type": "content_block_delta", "index": index, "delta": delta},
+            {"type": "content_block_stop", "index": index},
+        ]
+    stop = "tool_use" if step.calls else "end_turn"
+    events.append(
+        {"type": "message_delta", "delta": {"stop_reason": stop}, "usage": {"output_tokens": 7}}
+    )
+    return [*events, {"type": "message_stop"}]
