@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import re
 import secrets
 import time
 from collections.abc import Callable
@@ -23,10 +22,10 @@ from actors.accounts.records import (
     Session,
     User,
 )
+from actors.accounts.rules import check_name, check_sign_up, check_slug, invalid, slugs_for
 from actors.ids import ApiKeyId, ApplicationId, OrgId, new_application_id, new_user_id, new_uuid
 from actors.runtime import (
     Actor,
-    FieldProblem,
     Lane,
     NotFound,
     Rejected,
@@ -39,8 +38,6 @@ RENEW_AFTER = timedelta(days=1)
 CACHE_SECONDS = 5.0
 CACHE_ENTRIES = 10_000
 TOUCH_SECONDS = 10.0
-EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
-SLUG = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
 class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,7 +226,7 @@ class Accounts(Actor):
 
     async def _sign_up(self, message: SignUp) -> SignedIn:
         email = message.email.strip().lower()
-        _check_sign_up(email, message.password, message.name)
+        check_sign_up(email, message.password, message.name)
         password_hash = await hash_password(message.password)
         name = message.name.strip()
         user = await self._records.add_user(new_user_id(), email, name, password_hash)
@@ -330,14 +327,12 @@ class Accounts(Actor):
         return Authentication(caller=caller, user=facts.user, session=session, renewed=renewed)
 
     async def _create_organization(self, message: CreateOrganization) -> NewOrganization:
-        name = message.name.strip()
-        if not 1 <= len(name) <= 100:
-            raise _invalid("name", "must have 1 to 100 characters")
-        wanted = message.slug
-        if wanted is not None and (not SLUG.fullmatch(wanted) or len(wanted) > 50):
-            raise _invalid("slug", "must be lowercase letters, digits and inner dashes, at most 50")
+        name, wanted = message.name.strip(), message.slug
+        check_name(name)
+        if wanted is not None:
+            check_slug(wanted)
         org, application = OrgId(new_uuid()), new_application_id()
-        for slug in [wanted] if wanted else _slugs(name):
+        for slug in [wanted] if wanted else slugs_for(name):
             made = await self._records.add_organization(
                 message.caller.user, org, name, slug, application
             )
@@ -349,10 +344,9 @@ class Accounts(Actor):
         caller = message.caller
         org, application = caller.tenant
         assert caller.role is not None
-        if not 1 <= len(message.name.strip()) <= 100:
-            raise _invalid("name", "must have 1 to 100 characters")
+        check_name(message.name.strip())
         if message.expires_at is not None and message.expires_at <= self._now():
-            raise _invalid("expiresAt", "must be in the future")
+            raise invalid("expiresAt", "must be in the future")
         allowed = grantable(caller.role)
         scopes = sorted(allowed & frozenset(message.scopes) if message.scopes else allowed)
         secret = f"ask_{secrets.token_hex(24)}"
@@ -396,26 +390,3 @@ class Accounts(Actor):
 def _hash(secret: str) -> str:
     """Tokens are 24 random bytes or more, so a plain digest protects them at rest."""
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _invalid(field: str, problem: str) -> Rejected:
-    return Rejected(
-        f"{field} {problem}",
-        code="validation_failed",
-        problems=[FieldProblem(field=field, code="invalid_value", message=problem)],
-    )
-
-
-def _check_sign_up(email: str, password: str, name: str) -> None:
-    if not EMAIL.fullmatch(email) or len(email) > 254:
-        raise _invalid("email", "is not an e-mail address")
-    if not 8 <= len(password) <= 256:
-        raise _invalid("password", "must have 8 to 256 characters")
-    if not 1 <= len(name.strip()) <= 100:
-        raise _invalid("name", "must have 1 to 100 characters")
-
-
-def _slugs(name: str) -> list[str]:
-    """Slugs to try for a name, until one is free."""
-    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") or "org"
-    return [slug, *(f"{slug}-{n}" for n in range(2, 10)), f"{slug}-{secrets.token_hex(4)}"]

@@ -20,8 +20,9 @@ app = typer.Typer(
 packages = typer.Typer(no_args_is_help=True, help="Build and import packages.")
 app.add_typer(packages, name="packages")
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# Lines are for copying: nothing but a terminal itself may break them.
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Url = Annotated[str | None, typer.Option("--url", help="The server; else APPSTRATE_URL.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

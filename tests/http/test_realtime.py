@@ -55,6 +55,11 @@ async def until_end(frames: AsyncGenerator[Frame, None]) -> list[Frame]:
     raise AssertionError("the stream ended")
 
 
+def stream_of(api: Api, run: str) -> str:
+    """The stream of a run, for a browser with a cookie."""
+    return f"/api/realtime/runs/{run}?orgId={api.org['id']}&applicationId={api.application['id']}"
+
+
 def log_ids(frames: list[Frame]) -> list[int]:
     return [int(frame_id or 0) for name, frame_id, _ in frames if name == "run_log"]
 
@@ -84,9 +89,7 @@ async def test_a_stream_begins_with_a_ping_and_the_run_and_follows_it_to_its_end
 
 async def test_a_stream_from_the_beginning_has_every_line_once_in_order(owner: Api) -> None:
     run = (await owner.launch(await owner.new_agent("replayed"), {"modelId": "demo"})).json["id"]
-    path = (
-        f"/api/realtime/runs/{run}?orgId={owner.org['id']}&applicationId={owner.application['id']}"
-    )
+    path = stream_of(owner, run)
     async with opened(owner, path, {"Last-Event-ID": "0"}) as frames:
         live = await until_end(frames)
     lines = [line["id"] for line in await owner.logs(run)]
@@ -104,9 +107,7 @@ async def test_a_client_that_breaks_off_again_and_again_misses_nothing(
     steps = [Say(f"step {n}", {"bash": {"command": chatter}}) for n in range(12)]
     await owner.new_model(fake, fake.script("chatty", *steps, Say("Done.")))
     run = (await owner.launch(await owner.new_agent("chatty"))).json["id"]
-    path = (
-        f"/api/realtime/runs/{run}?orgId={owner.org['id']}&applicationId={owner.application['id']}"
-    )
+    path = stream_of(owner, run)
     seen: list[int] = []
     last, ended = "0", False
     while not ended:
@@ -124,9 +125,7 @@ async def test_a_client_that_breaks_off_again_and_again_misses_nothing(
 
 async def test_a_stream_shows_only_what_was_asked_for(owner: Api) -> None:
     run = (await owner.launch(await owner.new_agent("quiet"), {"modelId": "demo"})).json["id"]
-    path = (
-        f"/api/realtime/runs/{run}?orgId={owner.org['id']}&applicationId={owner.application['id']}"
-    )
+    path = stream_of(owner, run)
     async with opened(owner, path + "&channels=run_update,odd", {"Last-Event-ID": "0"}) as frames:
         updates = await until_end(frames)
     async with opened(owner, path, {"Last-Event-ID": "0"}) as frames:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from support.api import Api
-from support.fake_model import Fail, FakeModel, Hang, Raw, Say, Step
+from support.fake_model import Fail, FakeModel, Hang, Say, Step
 from support.packages import SKILL, skill_archive, skill_manifest, typed_agent_manifest
+from support.waiting import eventually
 
 TYPED = {k: v for k, v in typed_agent_manifest().items() if k in ("input", "output")} | {
     "runtime_tools": ["output", "log"]
@@ -206,13 +207,13 @@ async def test_a_missing_output_is_asked_for_once_and_then_fails_the_run(
     [
         (Fail(401, "bad key"), "401: bad key", 1),
         (Fail(404, "no such model"), "404: no such model", 1),
-        (Raw(b"data: garbage\n\n", abort=True), "", 5),
+        (Fail(400, "max_tokens is too large"), "400: max_tokens is too large", 1),
     ],
 )
 async def test_a_provider_that_fails_fails_the_run_and_says_how(
     owner: Api, fake: FakeModel, step: Step, words: str, requests: int
 ) -> None:
-    name = fake.script(f"failing-{words or 'garbage'}", step)
+    name = fake.script(f"failing-{words}", step)
     await owner.new_model(fake, name)
     run = await owner.finished(await owner.new_agent("failing"))
 
@@ -232,19 +233,6 @@ async def test_a_busy_provider_is_asked_again(owner: Api, fake: FakeModel) -> No
     assert len(fake.requests_of(name)) == 3
 
 
-async def test_a_provider_that_is_not_there_fails_the_run(owner: Api) -> None:
-    credential = await owner.post(
-        "/api/model-provider-credentials",
-        {"providerId": "openai-compatible", "baseUrlOverride": "http://127.0.0.1:9"},
-    )
-    body = {"modelId": "gone", "credentialId": credential.json["id"]}
-    assert (await owner.post("/api/models", body)).status == 201
-    run = await owner.finished(await owner.new_agent("unreachable"))
-
-    assert run["status"] == "failed"
-    assert "127.0.0.1:9" in run["error"]
-
-
 async def test_a_run_is_cancelled_with_everything_it_started(
     owner: Api, fake: FakeModel, running_commands: Callable[[str], int]
 ) -> None:
@@ -254,9 +242,7 @@ async def test_a_run_is_cancelled_with_everything_it_started(
     name = fake.script("daemons", Say("", {"bash": {"command": command}}), Hang())
     await owner.new_model(fake, name)
     run = (await owner.launch(await owner.new_agent("daemons"))).json["id"]
-    async with asyncio.timeout(20):
-        while len(fake.requests_of(name)) < 2:
-            await asyncio.sleep(0.05)
+    await eventually(lambda: len(fake.requests_of(name)) == 2)
     assert running_commands(mark) == 2
     answer = await owner.post(f"/api/runs/{run}/cancel")
 
@@ -281,9 +267,7 @@ async def test_a_daemon_does_not_outlive_a_run_that_ends_by_itself(
 
     assert run["status"] == "success"
     assert alive == [0, 1]
-    async with asyncio.timeout(5):
-        while running_commands(mark):
-            await asyncio.sleep(0.02)
+    await eventually(lambda: not running_commands(mark))
 
 
 async def test_a_run_out_of_time_is_a_timeout_and_keeps_its_output(

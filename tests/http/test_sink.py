@@ -15,6 +15,7 @@ from appstrate.boot import Server
 from support.api import Answer, Api
 from support.fake_model import FakeModel, Hang
 from support.sinks import secret_of
+from support.waiting import eventually
 
 
 @dataclass
@@ -81,9 +82,7 @@ async def played(owner: Api, server: Server, fake: FakeModel) -> PlayedRun:
     name = fake.script(f"hang-{owner.org['slug']}", Hang())
     await owner.new_model(fake, name)
     run = (await owner.launch(await owner.new_agent("played"))).json["id"]
-    async with asyncio.timeout(10):
-        while not fake.requests_of(name):
-            await asyncio.sleep(0.02)
+    await eventually(lambda: fake.requests_of(name))
     return PlayedRun(owner, run, await secret_of(server, run))
 
 
@@ -271,9 +270,8 @@ async def test_a_report_is_strict_where_it_matters_and_forgiving_elsewhere(
 
 async def test_a_report_that_is_none_is_refused_and_the_run_goes_on(played: PlayedRun) -> None:
     assert (await played.finalize(status="splendid")).fields == {"status": "invalid_value"}
-    assert (await played.finalize(error={"message": 3})).fields == {
-        "error.message": "invalid_value"
-    }
+    odd = await played.finalize(error={"message": 3})
+    assert odd.fields == {"error.message": "invalid_value"}
     assert (await played.send("/finalize", b"[]")).status == 400
     assert (await played.now())["status"] == "running"
 

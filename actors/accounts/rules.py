@@ -1,0 +1,45 @@
+"""What users, organizations and keys may be called. Pure."""
+
+import re
+import secrets
+
+from actors.runtime import FieldProblem, Rejected
+
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+SLUG = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+def invalid(field: str, problem: str) -> Rejected:
+    """The refusal of one field."""
+    return Rejected(
+        f"{field} {problem}",
+        code="validation_failed",
+        problems=[FieldProblem(field=field, code="invalid_value", message=problem)],
+    )
+
+
+def check_sign_up(email: str, password: str, name: str) -> None:
+    """Refuse a sign-up that cannot be, naming the field."""
+    if not EMAIL.fullmatch(email) or len(email) > 254:
+        raise invalid("email", "is not an e-mail address")
+    if not 8 <= len(password) <= 256:
+        raise invalid("password", "must have 8 to 256 characters")
+    check_name(name.strip())
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is empty or endless."""
+    if not 1 <= len(name) <= 100:
+        raise invalid("name", "must have 1 to 100 characters")
+
+
+def check_slug(slug: str) -> None:
+    """Refuse a slug that could not be the scope of a package."""
+    if not SLUG.fullmatch(slug) or len(slug) > 50:
+        raise invalid("slug", "must be lowercase letters, digits and inner dashes, at most 50")
+
+
+def slugs_for(name: str) -> list[str]:
+    """Slugs to try for a name, until one is free."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") or "org"
+    return [slug, *(f"{slug}-{n}" for n in range(2, 10)), f"{slug}-{secrets.token_hex(4)}"]

@@ -1,0 +1,171 @@
+"""The command line as somebody types it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.packages import agent_archive, agent_manifest
+
+
+class Shell:
+    """A folder, and the commands typed in it."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.folder = folder
+        self._variables = variables
+
+    def __call__(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("APPSTRATE_")}
+        return subprocess.run(
+            [sys.executable, "-m", "appstrate", *arguments],
+            cwd=self.folder,
+            env=clean | {"COLUMNS": "200", "NO_COLOR": "1"} | self._variables | variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    folder = tmp_path_factory.mktemp("somewhere")
+    shell = Shell(folder, PORT="0", XDG_CONFIG_HOME=str(folder / "config"))
+    yield shell
+    shell("stop")
+
+
+@pytest.fixture(scope="module")
+def demo(shell: Shell) -> subprocess.CompletedProcess[str]:
+    return shell("demo")
+
+
+def test_demo_starts_a_server_runs_an_agent_and_leaves_both(
+    shell: Shell, demo: subprocess.CompletedProcess[str]
+) -> None:
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "Started a server at http://127.0.0.1:" in demo.stdout
+    assert "→ read" in demo.stdout
+    assert "[demo model: scripted, no AI]" in demo.stdout
+    assert "success" in demo.stdout
+    result = demo.stdout[demo.stdout.index("\n{") : demo.stdout.index("\n}\n") + 2]
+    assert json.loads(result)["words"] == 22
+    kept = shell.folder / "data" / "cli.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+    again = shell("demo")
+    assert again.returncode == 0
+    assert "Found a server" in again.stdout
+
+
+@pytest.mark.usefixtures("demo")
+def test_an_agent_is_run_and_watched(shell: Shell) -> None:
+    run = shell("run", "@appstrate/hello-world", "--model", "demo", "-i", "name=Ada")
+    assert run.returncode == 0, run.stderr
+    assert '"greeting": "Hello, Ada!"' in run.stdout
+    assert "● Greeting Ada" in run.stdout
+
+    for_programs = shell("run", "@appstrate/hello-world", "--json", "-i", '{"name": "Bob"}')
+    document = json.loads(for_programs.stdout)
+    assert document["result"]["output"]["greeting"] == "Hello, Bob!"
+    logs = shell("logs", document["id"])
+    assert "Greeting Bob" in logs.stdout
+    followed = shell("logs", "-f", document["id"], "-v")
+    assert "success" in followed.stdout
+    lines = [
+        json.loads(line)
+        for line in shell("logs", document["id"], "--json").stdout.split("\n")
+        if line
+    ]
+    assert lines[-1]["event"] == "run_completed"
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_package_is_imported_and_run(shell: Shell) -> None:
+    archive = shell.folder / "mine.afps"
+    archive.write_bytes(agent_archive(agent_manifest("@mine/report")))
+    imported = shell("packages", "import", str(archive))
+    assert "Imported @mine/report 1.0.0 (agent)" in imported.stdout
+
+    archive.write_bytes(b"no archive")
+    refused = shell("packages", "import", str(archive))
+    assert refused.returncode == 1
+    assert "not a ZIP archive" in refused.stderr
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["run", "@no/body"], 1, "there is no agent @no/body"),
+        (["run", "@appstrate/hello-world", "-i", "name"], 2, "write name=value"),
+        (["run", "@appstrate/hello-world", "-i", "@missing.json"], 2, "missing.json"),
+        (["run", "@appstrate/hello-world", "-i", "{"], 2, "--input {"),
+        (["run", "@appstrate/meeting-notes"], 1, "input.notes is required"),
+        (["logs", "run_0"], 1, "there is no such run"),
+        (["run", "@a/b", "--url", "http://127.0.0.1:9"], 1, "no API key for http://127.0.0.1:9"),
+        (["nonsense"], 2, "No such command"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(
+    shell: Shell,
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
+    said = shell(*arguments)
+
+    assert said.returncode == code
+    assert words in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_a_server_that_is_not_there_is_told(shell: Shell) -> None:
+    said = shell(
+        "run", "@a/b", APPSTRATE_URL="http://127.0.0.1:9", APPSTRATE_API_KEY="ask_" + "0" * 48
+    )
+
+    assert said.returncode == 1
+    assert "is the server running?" in said.stderr
+
+
+@pytest.mark.usefixtures("demo")
+def test_signing_in_keeps_a_key_for_the_user(shell: Shell, tmp_path: Path) -> None:
+    kept = json.loads((shell.folder / "data" / "cli.json").read_text())
+    elsewhere = Shell(tmp_path, XDG_CONFIG_HOME=str(tmp_path / "config"))
+    who = ("--url", kept["url"], "--email", kept["email"])
+    wrong = elsewhere("login", *who, "--password", "wrong")
+    assert (wrong.returncode, "wrong e-mail" in wrong.stderr) == (1, True)
+    signed_in = elsewhere("login", *who, "--password", kept["password"])
+    assert signed_in.returncode == 0, signed_in.stderr
+
+    path = tmp_path / "config" / "appstrate" / "cli.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "password" not in path.read_text()
+    assert elsewhere("run", "@appstrate/hello-world", "--model", "demo").returncode == 0
+
+
+@pytest.mark.usefixtures("demo")
+def test_doctor_looks_at_everything(shell: Shell, tmp_path: Path) -> None:
+    well = shell("doctor")
+    assert well.returncode == 0, well.stdout
+    assert "tier 0" in well.stdout
+    assert "PostgreSQL) 18" in well.stdout
+    assert "runs at http://127.0.0.1:" in well.stdout
+
+    ill = Shell(tmp_path)("doctor", PORT="x", S3_BUCKET="b")
+    assert ill.returncode == 1
+    assert "PORT: must be a whole number" in ill.stdout
+    assert "S3_BUCKET" in ill.stdout
+
+
+def test_stopping_twice_is_no_mistake(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+
+    assert "No server runs" in shell("stop").stdout
