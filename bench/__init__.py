@@ -1,0 +1,1 @@
+"""What this build does on this machine: `make bench`."""
