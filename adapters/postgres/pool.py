@@ -1,7 +1,7 @@
 """The handle to the connections of whichever Database is alive."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -11,6 +11,18 @@ from actors.runtime import Unavailable
 
 ACQUIRE_SECONDS = 10.0
 MAX_CONNECTIONS = 20
+
+# What ends a connection, as opposed to what is wrong with a statement.
+BROKEN = (
+    OSError,
+    TimeoutError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
 
 
 class Pool:
@@ -48,7 +60,13 @@ class Pool:
             raise Unavailable("the database is not available", retry_after=1)
         with _translated():
             async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                yield connection
+                try:
+                    yield connection
+                except BROKEN:
+                    # The driver may not have noticed yet; nobody must get this one again.
+                    with suppress(asyncpg.InterfaceError):  # it has noticed
+                        connection.terminate()
+                    raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
@@ -82,19 +100,11 @@ class Pool:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (
-        OSError,
-        TimeoutError,
-        asyncpg.PostgresConnectionError,
-        asyncpg.CannotConnectNowError,
-        asyncpg.TooManyConnectionsError,
-        asyncpg.AdminShutdownError,
-        asyncpg.CrashShutdownError,
-    ) as error:
+    except BROKEN as error:
         raise Unavailable(f"the database cannot be reached: {error}", retry_after=1) from error
     except asyncpg.InterfaceError as error:
         # The driver uses one class for a closed connection and for a wrong call.
-        if "clos" not in str(error):
+        if not any(word in str(error) for word in ("closed", "closing", "released back")):
             raise
         raise Unavailable(f"the database cannot be reached: {error}", retry_after=1) from error
 
