@@ -15,9 +15,10 @@ from actors.models.providers import PROVIDERS as PROVIDERS
 from actors.models.providers import Provider as Provider
 from actors.models.records import Cost as Cost
 from actors.models.records import Credential as Credential
+from actors.models.records import CredentialSpec as CredentialSpec
 from actors.models.records import Model as Model
 from actors.models.records import ModelRecords as ModelRecords
-from actors.models.records import NewModel as NewModel
+from actors.models.records import ModelSpec as ModelSpec
 from actors.models.records import OrgModels as OrgModels
 from actors.models.records import StoredCredential as StoredCredential
 from actors.models.records import StoredModel as StoredModel

@@ -1,6 +1,5 @@
 """Which models an organization has, by which credentials, and which one a run gets."""
 
-import re
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, assert_never
 
@@ -9,32 +8,28 @@ import msgspec
 from actors.accounts import Caller
 from actors.egress import Egress
 from actors.ids import CredentialId, ModelId, OrgId, new_uuid
-from actors.models.providers import DEMO, PROVIDERS, ApiShape, Provider, endpoint
+from actors.models.providers import DEMO, PROVIDERS, ApiShape, endpoint
 from actors.models.records import (
     Cost,
     Credential,
+    CredentialSpec,
     Model,
     ModelRecords,
-    NewModel,
+    ModelSpec,
     OrgModels,
     StoredCredential,
-    StoredModel,
 )
-from actors.runtime import Actor, FieldProblem, Lane, NotFound, Rejected, Request
+from actors.models.rules import check_key, check_model, invalid
+from actors.models.views import DEMO_MODEL, credential_view, listed
+from actors.runtime import Actor, Lane, NotFound, Rejected, Request
 from actors.vault import Vault
-
-DEMO_MODEL = ModelId(DEMO)
-UNSENDABLE = re.compile(r"[^\x21-\x7e]")
 
 
 class CreateCredential(Request["Models", Credential], frozen=True, kw_only=True):
     """Keep a key for a provider, encrypted. It is never given back."""
 
     caller: Caller
-    provider_id: str
-    api_key: str = ""
-    label: str | None = None
-    base_url_override: str | None = None
+    spec: CredentialSpec
 
 
 class ListCredentials(Request["Models", list[Credential]], frozen=True, kw_only=True):
@@ -47,14 +42,7 @@ class CreateModel(Request["Models", Model], frozen=True, kw_only=True):
     """Add a model of a credential's provider. The first one becomes the default."""
 
     caller: Caller
-    model_id: str
-    credential_id: CredentialId
-    label: str | None = None
-    input: list[str] | None = None
-    context_window: int | None = None
-    max_tokens: int | None = None
-    reasoning: bool | None = None
-    cost: Cost | None = None
+    spec: ModelSpec
 
 
 class ListModels(Request["Models", list[Model]], frozen=True, kw_only=True):
@@ -141,11 +129,11 @@ class Models(Actor):
             case CreateCredential():
                 return await self._create_credential(message)
             case ListCredentials():
-                return [_credential(c) for c in await self._records.credentials(_org(message))]
+                return [credential_view(c) for c in await self._records.credentials(_org(message))]
             case CreateModel():
                 return await self._create_model(message)
             case ListModels():
-                return _listed(await self._records.models(_org(message)))
+                return listed(await self._records.models(_org(message)))
             case SetDefaultModel():
                 return await self._set_default(message)
             case ChooseModel():
@@ -156,54 +144,38 @@ class Models(Actor):
                 assert_never(message)
 
     async def _create_credential(self, message: CreateCredential) -> Credential:
-        provider = PROVIDERS.get(message.provider_id)
+        spec = message.spec
+        provider = PROVIDERS.get(spec.provider_id)
         if provider is None or provider.provider_id == DEMO:
             known = ", ".join(name for name in PROVIDERS if name != DEMO)
-            raise _invalid("providerId", f"must be one of {known}")
-        key = message.api_key.strip()
-        if provider.needs_key and not key:
-            raise _invalid("apiKey", f"is required for {provider.display_name}", "required")
-        if UNSENDABLE.search(key) or len(key) > 4096:
-            raise _invalid("apiKey", "has characters that no key has: was it copied whole?")
-        if message.base_url_override is not None:
-            if not provider.base_url_overridable:
-                raise _invalid("baseUrlOverride", f"cannot be set for {provider.display_name}")
-            self._egress.check_url(message.base_url_override, "baseUrlOverride")
-        elif not self._egress.allows_name(_host(provider)):
-            self._egress.check_url(provider.default_base_url, "baseUrlOverride")
+            raise invalid("providerId", f"must be one of {known}")
+        key = spec.api_key.strip()
+        check_key(provider, key)
+        if spec.base_url_override is not None and not provider.base_url_overridable:
+            raise invalid("baseUrlOverride", f"cannot be set for {provider.display_name}")
+        url = spec.base_url_override or provider.default_base_url
+        self._egress.check_url(url, "baseUrlOverride")
         now = datetime.now(UTC)
         stored = StoredCredential(
             id=CredentialId(new_uuid()),
             org_id=_org(message),
-            label=(message.label or provider.display_name).strip()[:100],
+            label=(spec.label or provider.display_name).strip()[:100],
             provider_id=provider.provider_id,
             credentials_encrypted=self._vault.seal(key),
-            base_url_override=message.base_url_override,
+            base_url_override=spec.base_url_override,
             created_by=message.caller.user,
             created_at=now,
             updated_at=now,
         )
         await self._records.add_credential(stored)
-        return _credential(stored)
+        return credential_view(stored)
 
     async def _create_model(self, message: CreateModel) -> Model:
-        _check_model(message)
-        new = NewModel(
-            id=ModelId(new_uuid()),
-            org_id=_org(message),
-            label=(message.label or message.model_id).strip()[:100],
-            model_id=message.model_id.strip(),
-            credential_id=message.credential_id,
-            input=message.input,
-            context_window=message.context_window,
-            max_tokens=message.max_tokens,
-            reasoning=message.reasoning,
-            cost=message.cost,
-            created_by=message.caller.user,
-        )
-        if not await self._records.add_model(new):
+        check_model(message.spec)
+        org, model = _org(message), ModelId(new_uuid())
+        if not await self._records.add_model(org, message.caller.user, model, message.spec):
             raise NotFound("there is no such credential in this organization", param="credentialId")
-        return _named(await self._records.models(new.org_id), new.id)
+        return _named(await self._records.models(org), model)
 
     async def _set_default(self, message: SetDefaultModel) -> Model | None:
         org = _org(message)
@@ -278,101 +250,8 @@ def _org(message: Any) -> OrgId:
     return org
 
 
-def _host(provider: Provider) -> str:
-    return provider.default_base_url.partition("://")[2].partition("/")[0].partition(":")[0]
-
-
-def _credential(stored: StoredCredential) -> Credential:
-    provider = PROVIDERS[stored.provider_id]
-    return Credential(
-        id=stored.id,
-        label=stored.label,
-        provider_id=stored.provider_id,
-        api_shape=provider.api_shape,
-        base_url=stored.base_url_override or provider.default_base_url,
-        created_by=stored.created_by,
-        created_at=stored.created_at,
-        updated_at=stored.updated_at,
-    )
-
-
-def _listed(found: OrgModels) -> list[Model]:
-    return [*(_model(m, found.default_id) for m in found.models), _demo(found.default_id)]
-
-
 def _named(found: OrgModels, wanted: ModelId) -> Model:
-    for model in _listed(found):
+    for model in listed(found):
         if model.id == wanted:
             return model
     raise NotFound(f"there is no model {wanted} in this organization", param="modelId")
-
-
-def _model(stored: StoredModel, default: ModelId | None) -> Model:
-    provider = PROVIDERS[stored.credential.provider_id]
-    return Model(
-        id=stored.id,
-        label=stored.label,
-        api_shape=provider.api_shape,
-        provider_id=provider.provider_id,
-        provider_name=provider.display_name,
-        base_url=stored.credential.base_url_override or provider.default_base_url,
-        model_id=stored.model_id,
-        enabled=stored.enabled,
-        is_default=stored.id == default,
-        source="custom",
-        credential_id=stored.credential.id,
-        input=stored.input,
-        context_window=stored.context_window,
-        max_tokens=stored.max_tokens,
-        reasoning=stored.reasoning,
-        cost=stored.cost,
-        created_by=stored.created_by,
-        created_at=stored.created_at,
-        updated_at=stored.updated_at,
-    )
-
-
-def _demo(default: ModelId | None) -> Model:
-    provider = PROVIDERS[DEMO]
-    return Model(
-        id=DEMO_MODEL,
-        label=provider.display_name,
-        api_shape=provider.api_shape,
-        provider_id=DEMO,
-        provider_name=provider.display_name,
-        base_url="",
-        model_id=DEMO,
-        is_default=default == DEMO_MODEL,
-        source="built-in",
-        credential_id=None,
-        input=["text"],
-        context_window=None,
-        max_tokens=None,
-        reasoning=False,
-        cost=None,
-        created_by=None,
-        created_at=None,
-        updated_at=None,
-    )
-
-
-def _check_model(message: CreateModel) -> None:
-    if not 1 <= len(message.model_id.strip()) <= 200:
-        raise _invalid("modelId", "must have 1 to 200 characters")
-    window, limit = message.context_window, message.max_tokens
-    for field, value in (("contextWindow", window), ("maxTokens", limit)):
-        if value is not None and not 0 < value <= 100_000_000:
-            raise _invalid(field, "must be a positive number of tokens", "out_of_range")
-    if window is not None and limit is not None and limit >= window:
-        raise _invalid("maxTokens", "must be less than contextWindow", "out_of_range")
-    rates = msgspec.structs.asdict(message.cost) if message.cost else {}
-    if any(rate is not None and rate < 0 for rate in rates.values()):
-        raise _invalid("cost", "rates cannot be negative", "out_of_range")
-
-
-def _invalid(field: str, problem: str, code: str = "invalid_value") -> Rejected:
-    return Rejected(
-        f"{field} {problem}",
-        code="validation_failed",
-        problems=[FieldProblem(field=field, code=code, message=problem)],
-    )

@@ -18,6 +18,28 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     cache_write: float | None = None
 
 
+class CredentialSpec(msgspec.Struct, frozen=True, kw_only=True, rename=spell):
+    """A key for a provider, as a client gives it."""
+
+    provider_id: str
+    api_key: str = ""
+    label: str | None = None
+    base_url_override: str | None = None
+
+
+class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, rename=spell):
+    """A model of a credential's provider, as a client gives it."""
+
+    model_id: str
+    credential_id: CredentialId
+    label: str | None = None
+    input: list[str] | None = None
+    context_window: int | None = None
+    max_tokens: int | None = None
+    reasoning: bool | None = None
+    cost: Cost | None = None
+
+
 class Credential(Resource, frozen=True, kw_only=True, rename=spell):
     """Access to a provider, without its key."""
 
@@ -96,22 +118,6 @@ class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class NewModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model to be stored."""
-
-    id: ModelId
-    org_id: OrgId
-    label: str
-    model_id: str
-    credential_id: CredentialId
-    input: list[str] | None
-    context_window: int | None
-    max_tokens: int | None
-    reasoning: bool | None
-    cost: Cost | None
-    created_by: UserId
-
-
 class OrgModels(msgspec.Struct, frozen=True, kw_only=True):
     """The models of an organization, oldest first, and which is its default."""
 
@@ -130,10 +136,10 @@ class ModelRecords(Protocol):
         """The credentials of an organization, oldest first."""
         ...
 
-    async def add_model(self, model: NewModel) -> bool:
+    async def add_model(self, org: OrgId, user: UserId, model: ModelId, spec: ModelSpec) -> bool:
         """Store a model; the first one of an organization without a default becomes it.
 
-        False when the organization has no such credential.
+        False when the organization has no such credential. The label defaults to the model's id.
         """
         ...
 

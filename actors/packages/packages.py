@@ -233,9 +233,9 @@ class Packages(Actor):
         shown = None
         if message.version and message.version != "draft":
             shown = await self._version(package, message.version)
+        org, application = message.caller.tenant
         if package.type != "agent":
-            return package_detail(package, shown)
-        _, application = message.caller.tenant
+            return package_detail(package, shown, await self._records.users(org, package.id))
         activity = await self._records.activity(application, package.id)
         return agent_detail(package, shown, activity, self._timeout_ceiling)
 

@@ -168,6 +168,10 @@ class PackageRecords(Protocol):
         """The visible agents, by name, with how busy they are."""
         ...
 
+    async def users(self, org: OrgId, package: PackageId) -> list[PackageId]:
+        """The agents this organization may use that depend on a package, by name."""
+        ...
+
     async def activity(self, application: ApplicationId, package: PackageId) -> AgentActivity:
         """How busy an agent is."""
         ...

@@ -7,9 +7,15 @@ import msgspec
 
 from actors.contract import Resource, spell
 from actors.documents import as_object
-from actors.ids import PackageId, UserId
+from actors.ids import PackageId
 from actors.packages.manifest import Manifest, dependencies, effective_timeout
-from actors.packages.records import AgentActivity, RunSummary, StoredPackage, StoredVersion
+from actors.packages.records import (
+    AgentActivity,
+    PackageItem,
+    RunSummary,
+    StoredPackage,
+    StoredVersion,
+)
 
 
 class InputView(Resource, frozen=True, kw_only=True, rename=spell, omit_defaults=True):
@@ -47,23 +53,11 @@ class AgentDetail(Resource, frozen=True, kw_only=True, rename=spell):
     lock_version: int | msgspec.UnsetType = msgspec.UNSET
 
 
-class PackageDetail(Resource, frozen=True, kw_only=True, rename=spell):
-    """Everything about one skill, integration or MCP server."""
+class PackageDetail(PackageItem, frozen=True, kw_only=True, rename=spell):
+    """Everything about one skill, integration or MCP server; `agents` are those that use it."""
 
-    id: PackageId
-    name: str
-    description: str | None
-    source: str
-    scope: str
-    version: str | None
-    forked_from: str | None
-    created_by: UserId | None
-    created_by_name: str | None
-    created_at: datetime
-    updated_at: datetime
-    auto_installed: bool
     content: str | None
-    agents: list[str]
+    agents: list[PackageId]
     manifest: Manifest
     manifest_name: str
     lock_version: int
@@ -114,7 +108,9 @@ def agent_detail(
     )
 
 
-def package_detail(package: StoredPackage, shown: StoredVersion | None) -> PackageDetail:
+def package_detail(
+    package: StoredPackage, shown: StoredVersion | None, agents: list[PackageId]
+) -> PackageDetail:
     """The detail of any other package as of its draft, or of the version to be `shown`."""
     manifest = shown.manifest if shown else package.draft_manifest
     scope, name = split_name(package.id)
@@ -132,7 +128,8 @@ def package_detail(package: StoredPackage, shown: StoredVersion | None) -> Packa
         updated_at=package.updated_at,
         auto_installed=package.auto_installed,
         content=shown.content if shown else package.draft_content,
-        agents=[],
+        used_by_agents=len(agents),
+        agents=agents,
         manifest=manifest,
         manifest_name=str(manifest["name"]),
         lock_version=package.lock_version,

@@ -4,8 +4,8 @@ import asyncpg
 import msgspec
 
 from actors.contract import pick
-from actors.ids import ModelId, OrgId
-from actors.models import Cost, NewModel, OrgModels, StoredCredential, StoredModel
+from actors.ids import ModelId, OrgId, UserId
+from actors.models import Cost, ModelSpec, OrgModels, StoredCredential, StoredModel
 from adapters.postgres.pool import Pool
 
 
@@ -32,12 +32,12 @@ class PostgresModelRecords:
         )
         return [StoredCredential(**dict(row)) for row in rows]
 
-    async def add_model(self, model: NewModel) -> bool:
+    async def add_model(self, org: OrgId, user: UserId, model: ModelId, spec: ModelSpec) -> bool:
         # The organization's row is locked first, so two first models cannot both become default.
         async with self._pool.transaction() as connection:
             default = await connection.fetchval(
                 "SELECT coalesce(default_model_id, '') FROM organizations WHERE id = $1 FOR UPDATE",
-                model.org_id,
+                org,
             )
             added = await connection.fetchval(
                 """
@@ -47,10 +47,12 @@ class PostgresModelRecords:
                 FROM model_provider_credentials c WHERE c.org_id = $2 AND c.id = $5
                 RETURNING id
                 """,
-                *msgspec.structs.astuple(model),
+                *(model, org, (spec.label or spec.model_id).strip()[:100], spec.model_id.strip()),
+                *(spec.credential_id, spec.input, spec.context_window, spec.max_tokens),
+                *(spec.reasoning, spec.cost, user),
             )
             if added is not None and default == "":
-                await self._point_default(connection, model.org_id, model.id)
+                await self._point_default(connection, org, model)
         return added is not None
 
     async def models(self, org: OrgId) -> OrgModels:

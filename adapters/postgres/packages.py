@@ -147,6 +147,20 @@ class PostgresPackageRecords:
         )
         return [_agent(row) for row in rows]
 
+    async def users(self, org: OrgId, package: PackageId) -> list[PackageId]:
+        rows = await self._pool.fetch(
+            """
+            SELECT p.id FROM packages p
+            CROSS JOIN LATERAL json_each(p.draft_manifest -> 'dependencies') AS d (kind, wanted)
+            WHERE p.type = 'agent' AND (p.org_id = $1 OR p.org_id IS NULL)
+            AND json_typeof(p.draft_manifest -> 'dependencies') = 'object'
+            AND json_typeof(wanted) = 'object' AND wanted -> $2 IS NOT NULL
+            ORDER BY p.id
+            """,
+            *(org, package),
+        )
+        return [row["id"] for row in rows]
+
     async def activity(self, application: ApplicationId, package: PackageId) -> AgentActivity:
         row = await self._pool.fetchrow(
             """

@@ -207,6 +207,9 @@ async def test_shipped_packages_are_everybodys_and_nobodys(owner: Api) -> None:
     assert agents["@appstrate/hello-world"]["source"] == "system"
     assert "@appstrate/meeting-notes" in agents
     assert "prompt" not in detail
+    skill = (await owner.get("/api/packages/skills/@appstrate/plain-writing")).json
+    assert skill["agents"] == ["@appstrate/meeting-notes"]
+    assert skill["used_by_agents"] == 1
     sent_encoded = await owner.get("/api/packages/agents/%40appstrate/hello-world")
     assert sent_encoded.status == 200
 

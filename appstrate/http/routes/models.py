@@ -6,17 +6,18 @@ import msgspec
 from aiohttp import web
 
 from actors.contract import spell
-from actors.ids import CredentialId, ModelId
+from actors.ids import ModelId
 from actors.models import (
     DEMO,
     PROVIDERS,
-    Cost,
     CreateCredential,
     CreateModel,
     Credential,
+    CredentialSpec,
     ListCredentials,
     ListModels,
     Model,
+    ModelSpec,
     SetDefaultModel,
 )
 from appstrate.http.call import Call, Page, Routes, Scope, page
@@ -24,28 +25,6 @@ from appstrate.http.call import Call, Page, Routes, Scope, page
 routes = Routes()
 
 CREDENTIALS = "/api/model-provider-credentials"
-
-
-class CredentialBody(msgspec.Struct, kw_only=True, rename=spell):
-    """A key for a provider."""
-
-    provider_id: str
-    api_key: str = ""
-    label: str | None = None
-    base_url_override: str | None = None
-
-
-class ModelBody(msgspec.Struct, kw_only=True, rename=spell):
-    """A model of a credential's provider."""
-
-    model_id: str
-    credential_id: str
-    label: str | None = None
-    input: list[str] | None = None
-    context_window: int | None = None
-    max_tokens: int | None = None
-    reasoning: bool | None = None
-    cost: Cost | None = None
 
 
 class DefaultBody(msgspec.Struct, kw_only=True, rename=spell):
@@ -71,19 +50,12 @@ async def list_credentials(call: Call) -> Page:
     CREDENTIALS,
     Scope.ORGANIZATION,
     "model-provider-credentials:write",
-    body=CredentialBody,
+    body=CredentialSpec,
     status=201,
 )
-async def create_credential(call: Call, body: CredentialBody) -> Credential:
+async def create_credential(call: Call, body: CredentialSpec) -> Credential:
     """Keep a key, encrypted; it is never given back."""
-    message = CreateCredential(
-        caller=call.caller,
-        provider_id=body.provider_id,
-        api_key=body.api_key,
-        label=body.label,
-        base_url_override=body.base_url_override,
-    )
-    return await call.at.models.ask(message)
+    return await call.at.models.ask(CreateCredential(caller=call.caller, spec=body))
 
 
 @routes.add("GET", "/api/models", Scope.ORGANIZATION, "models:read")
@@ -92,21 +64,10 @@ async def list_models(call: Call) -> Page:
     return page(await call.at.models.ask(ListModels(caller=call.caller)))
 
 
-@routes.add("POST", "/api/models", Scope.ORGANIZATION, "models:write", body=ModelBody, status=201)
-async def create_model(call: Call, body: ModelBody) -> Model:
+@routes.add("POST", "/api/models", Scope.ORGANIZATION, "models:write", body=ModelSpec, status=201)
+async def create_model(call: Call, body: ModelSpec) -> Model:
     """Add a model; the first one becomes the default."""
-    message = CreateModel(
-        caller=call.caller,
-        model_id=body.model_id,
-        credential_id=CredentialId(body.credential_id),
-        label=body.label,
-        input=body.input,
-        context_window=body.context_window,
-        max_tokens=body.max_tokens,
-        reasoning=body.reasoning,
-        cost=body.cost,
-    )
-    return await call.at.models.ask(message)
+    return await call.at.models.ask(CreateModel(caller=call.caller, spec=body))
 
 
 @routes.add("PUT", "/api/models/default", Scope.ORGANIZATION, "models:write", body=DefaultBody)
