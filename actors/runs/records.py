@@ -236,8 +236,10 @@ class RunRecords(Protocol):
         """
         ...
 
-    async def pending(self) -> list[tuple[RunPlan, str]]:
-        """The plans and sealed secrets of runs that wait to be started, oldest first."""
+    async def pending(self, age: float) -> list[tuple[RunPlan, str]]:
+        """The plans and sealed secrets of runs that wait to be started since `age` seconds or
+        more, oldest first.
+        """
         ...
 
     async def run(self, org: OrgId, application: ApplicationId, run: RunId) -> Run | None:

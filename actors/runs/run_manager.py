@@ -28,6 +28,7 @@ log = structlog.get_logger("runs")
 
 SINK_LIFE = timedelta(seconds=7200)
 LEASE_SECONDS = 30.0
+RECONCILE_SECONDS = 5.0
 KNOWN_RUNS = 10_000
 
 
@@ -143,8 +144,8 @@ class RunManager(Actor):
         for run in await self._records.orphans(who.instance, who.boot):
             log.warning("run failed: its server had died", run=run)
             await conclude_surely(self._records, self._pubsub, run, report)
-        for plan, sealed in await self._records.pending():
-            await self._live.ask(StartLiveRun(plan=plan, secret=self._secrets.open(sealed)))
+        await self._start_pending(0)
+        self.own(self._reconcile(), "reconcile")
 
     async def receive(self, message: RunManagerMessage) -> Any:
         match message:
@@ -286,6 +287,19 @@ class RunManager(Actor):
                 )
             )
         )
+
+    async def _start_pending(self, age: float) -> None:
+        for plan, sealed in await self._records.pending(age):
+            await self._live.ask(StartLiveRun(plan=plan, secret=self._secrets.open(sealed)))
+
+    async def _reconcile(self) -> None:
+        """Start runs that were inserted and never started, as when their launch was cut short."""
+        while True:
+            await asyncio.sleep(RECONCILE_SECONDS)
+            try:
+                await self._start_pending(RECONCILE_SECONDS)
+            except Unavailable as refusal:
+                log.warning("pending runs not looked for", why=refusal.detail)
 
     async def _renew_lease(self) -> None:
         who = self._identity

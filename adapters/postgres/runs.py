@@ -181,12 +181,14 @@ class PostgresRunRecords:
         )
         return [row["id"] for row in rows]
 
-    async def pending(self) -> list[tuple[RunPlan, str]]:
+    async def pending(self, age: float) -> list[tuple[RunPlan, str]]:
         rows = await self._pool.fetch(
             """
             SELECT r.plan, s.secret_encrypted FROM runs r JOIN run_sinks s ON s.run_id = r.id
-            WHERE r.status = 'pending' AND r.plan IS NOT NULL ORDER BY r.started_at, r.id
-            """
+            WHERE r.status = 'pending' AND r.plan IS NOT NULL
+            AND r.started_at <= now() - make_interval(secs => $1) ORDER BY r.started_at, r.id
+            """,
+            age,
         )
         return [(msgspec.convert(row["plan"], RunPlan), row["secret_encrypted"]) for row in rows]
 

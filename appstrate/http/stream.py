@@ -22,6 +22,7 @@ from actors.runs import LogLine, ReadLog, ReadRun
 from actors.runtime import Event
 
 SILENCE = 30.0
+GONE_CHECK = 2.0
 WRITE_SECONDS = 60.0
 PAGE = 500
 CHANNELS = frozenset({"run_update", "run_log", "run_metric"})
@@ -33,6 +34,7 @@ class RunStream:
     """A client following one run. `since` is the last log id it has; None means from now on."""
 
     at: Addresses
+    request: web.Request
     caller: Caller
     run: RunId
     since: int | None
@@ -54,13 +56,18 @@ class RunStream:
 
     async def _follow(self, response: web.StreamResponse, events: Subscription) -> bool:
         """Send events as they come. True when the subscription ended for being too slow."""
+        loop = asyncio.get_running_loop()
         waiting = asyncio.ensure_future(anext(events, None))
+        heard = loop.time()
         try:
-            while True:
-                await asyncio.wait((waiting,), timeout=SILENCE)
+            while not is_gone(self.request):
+                await asyncio.wait((waiting,), timeout=GONE_CHECK)
                 if not waiting.done():
-                    await _write(response, _frame("ping", b""))
+                    if loop.time() - heard >= SILENCE:
+                        await _write(response, _frame("ping", b""))
+                        heard = loop.time()
                     continue
+                heard = loop.time()
                 event = waiting.result()
                 if event is None:
                     return False
@@ -68,6 +75,7 @@ class RunStream:
                     return True
                 await self._send(response, event)
                 waiting = asyncio.ensure_future(anext(events, None))
+            return False
         finally:
             waiting.cancel()
 
@@ -114,6 +122,11 @@ class RunStream:
             frames += _frame("run_log", msgspec.json.encode(shown), line.id)
         if frames:
             await _write(response, bytes(frames))
+
+
+def is_gone(request: web.Request) -> bool:
+    """Whether a client has closed its connection. The framework does not tell; one must look."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def channels_of(text: str | None) -> frozenset[str]:

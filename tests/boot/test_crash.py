@@ -8,8 +8,10 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
+import asyncpg
 import pytest
 
 from support.api import Api, new_owner
@@ -32,6 +34,19 @@ async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
     server = ServerProcess(tmp_path / "data")
     yield server
     await server.stop()
+
+
+COPY_AS_PENDING = """
+WITH r AS (
+    INSERT INTO runs (id, org_id, application_id, package_id, agent_scope, agent_name, run_number,
+                      version_label, version_ref, plan, started_at)
+    SELECT $2, org_id, application_id, package_id, agent_scope, agent_name, run_number + 1,
+           version_label, version_ref, replace(plan::text, $1, $2)::json, now() - interval '1 minute'
+    FROM runs WHERE id = $1
+)
+INSERT INTO run_sinks (run_id, org_id, secret_encrypted, expires_at)
+SELECT $2, org_id, secret_encrypted, expires_at FROM run_sinks WHERE run_id = $1
+"""
 
 
 def carrying(mark: str) -> list[int]:
@@ -220,7 +235,10 @@ async def test_an_external_database_is_waited_for_and_then_named(tmp_path: Path)
     assert "Traceback" not in said
 
 
-async def test_tier_1_runs_on_a_database_of_its_own(tmp_path: Path, postgres: Postgres) -> None:
+async def test_tier_1_runs_on_a_database_of_its_own(
+    tmp_path: Path, postgres: Postgres, fake: FakeModel
+) -> None:
+    """And looks in it for runs nobody started, as those of a launch that was cut short."""
     connect = await postgres.fresh_database()
     url = (
         f"postgresql://{connect['user']}:{connect['password']}@/{connect['database']}"
@@ -236,6 +254,16 @@ async def test_tier_1_runs_on_a_database_of_its_own(tmp_path: Path, postgres: Po
         assert run["status"] == "success"
         assert not (tmp_path / "data" / "postgres").exists()
         assert b"tier 1" in (await owner.get("/")).body
+
+        name = fake.script("slow", Hang(), Say("done"), Say("done"))
+        await owner.new_model(fake, name)
+        slow = (await owner.launch(await owner.new_agent("slow"))).json["id"]
+        await eventually(lambda: fake.requests_of(name))
+        waiting = f"run_{uuid4()}"
+        database = await asyncpg.connect(**connect)
+        await database.execute(COPY_AS_PENDING, slow, waiting)
+        await database.close()
+        assert (await owner.wait(waiting))["status"] == "success"
     finally:
         await server.stop()
 

@@ -22,6 +22,7 @@ async def follow_run(call: Call) -> web.StreamResponse:
     await call.at.run_log.ask(ReadRun(caller=caller, run=call.run))
     stream = RunStream(
         at=call.at,
+        request=call.request,
         caller=caller,
         run=call.run,
         since=_since(call),

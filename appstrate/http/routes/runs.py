@@ -7,6 +7,7 @@ from actors.pubsub import subscription
 from actors.runs import LEVELS, CancelRun, ListRuns, ReadLog, ReadRun, Run, RunQuery
 from actors.runtime import Rejected
 from appstrate.http.call import Call, Page, Routes, Scope, page
+from appstrate.http.stream import is_gone
 
 routes = Routes()
 
@@ -46,6 +47,8 @@ async def read_run(call: Call) -> Run:
     async with subscription(call.at.pubsub, run_topic(call.run)) as events:
         run = await call.at.run_log.ask(ReadRun(caller=call.caller, run=call.run))
         while not run.ended and (left := deadline - loop.time()) > 0:
+            if is_gone(call.request):
+                break
             # An event may be lost: the database is asked again now and then all the same.
             waking = asyncio.ensure_future(anext(events, None))
             await asyncio.wait((waking,), timeout=min(POLL_SECONDS, left))
