@@ -156,3 +156,16 @@ async def test_limits_are_named_as_each_provider_names_them(fake: FakeModel) -> 
     name = fake.script("unlimited", Say("x"))
     await Model(settings_for(fake, APIS[0], name), lambda _: None).turn("s", [], [])
     assert not {"max_tokens", "max_completion_tokens"} & set(fake.requests_of(name)[0])
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_an_answer_without_end_is_not_listened_to(
+    fake: FakeModel, api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appstrate.agent.models.client.LARGEST_ANSWER", 1000)
+    name = fake.script(f"endless-{api}", Say("x " * 1000))
+    model = Model(settings_for(fake, api, name), lambda _: None)
+    with pytest.raises(ModelError, match="more than"):
+        await model.turn("", model.wire.user("Begin."), [])
+
+    assert len(fake.requests_of(name)) == 1

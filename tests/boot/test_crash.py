@@ -41,7 +41,8 @@ WITH r AS (
     INSERT INTO runs (id, org_id, application_id, package_id, agent_scope, agent_name, run_number,
                       version_label, version_ref, plan, started_at)
     SELECT $2, org_id, application_id, package_id, agent_scope, agent_name, run_number + 1,
-           version_label, version_ref, replace(plan::text, $1, $2)::json, now() - interval '1 minute'
+           version_label, version_ref, replace(plan::text, $1, $2)::json,
+           now() - interval '1 minute'
     FROM runs WHERE id = $1
 )
 INSERT INTO run_sinks (run_id, org_id, secret_encrypted, expires_at)

@@ -46,7 +46,9 @@ class ChatCompletions:
         return body
 
     async def read(self, events: AsyncIterator[Json]) -> Turn:
-        turn, calls, finished = Turn(), dict[int, Call](), False
+        # Texts are joined at the end: adding to one copies it, a hundred thousand times.
+        turn, finished = Turn(), False
+        text, calls, written = list[str](), dict[int, Call](), dict[int, list[str]]()
         async for event in events:
             if "error" in event:
                 raise ModelError(_error_text(event["error"]), status=500)
@@ -54,15 +56,21 @@ class ChatCompletions:
                 turn.tokens = _tokens(usage)
             for choice in event.get("choices") or ():
                 delta = choice.get("delta") or {}
-                turn.text += delta.get("content") or ""
+                text.append(delta.get("content") or "")
                 for part in delta.get("tool_calls") or ():
-                    _add(calls.setdefault(part.get("index", len(calls)), Call()), part)
+                    index, function = part.get("index", len(calls)), part.get("function") or {}
+                    call = calls.setdefault(index, Call())
+                    call.id = part.get("id") or call.id
+                    call.name += function.get("name") or ""
+                    written.setdefault(index, []).append(function.get("arguments") or "")
                 finished = finished or bool(choice.get("finish_reason"))
         if not finished:
             raise ModelError("the stream ended in the middle of an answer")
-        turn.calls = [call for _, call in sorted(calls.items())]
-        for number, call in enumerate(turn.calls):
+        turn.text = "".join(text)
+        for number, (index, call) in enumerate(sorted(calls.items())):
             call.id = call.id or f"call_{number}"
+            call.arguments = "".join(written[index])
+            turn.calls.append(call)
         if not turn.tokens.any:
             # Some servers count nothing; a run must still be told apart from one without a model.
             told = sum(len(call.arguments) for call in turn.calls) + len(turn.text)
@@ -87,13 +95,6 @@ class ChatCompletions:
 
     def results(self, results: list[Result]) -> list[Json]:
         return [{"role": "tool", "tool_call_id": r.call.id, "content": r.text} for r in results]
-
-
-def _add(call: Call, part: Json) -> None:
-    function = part.get("function") or {}
-    call.id = part.get("id") or call.id
-    call.name += function.get("name") or ""
-    call.arguments += function.get("arguments") or ""
 
 
 def _tokens(usage: Json) -> Tokens:

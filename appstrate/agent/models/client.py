@@ -16,6 +16,7 @@ from appstrate.agent.settings import Settings
 FIRST_BACKOFF = 0.5
 LONGEST_WAIT = 60.0
 IDLE_SECONDS = 300.0
+LARGEST_ANSWER = 64 * 2**20
 WIRES: dict[str, Callable[[Settings], Wire]] = {
     "openai-completions": ChatCompletions,
     "anthropic-messages": AnthropicMessages,
@@ -71,9 +72,12 @@ class Model:
 
 async def _events(parts: AsyncIterator[Response | bytes]) -> AsyncIterator[Json]:
     """The JSON documents in a stream of server-sent events."""
-    buffer = b""
+    buffer, size = b"", 0
     async for part in parts:
         assert isinstance(part, bytes)
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            raise ModelError("the model API sent more than 64 MiB in one answer", status=400)
         buffer += part
         *lines, buffer = buffer.split(b"\n")
         for line in lines:
