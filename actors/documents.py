@@ -1,8 +1,13 @@
 """Reading JSON documents whose shape nobody has checked."""
 
+import json
+from collections.abc import Iterator
 from typing import Any, cast
 
 import msgspec
+
+MOST_LEVELS = 100
+NUL, REPLACEMENT = "\0", "\ufffd"
 
 
 def as_object(value: Any) -> dict[str, Any]:
@@ -15,18 +20,69 @@ def as_list(value: Any) -> list[Any]:
     return cast("list[Any]", value) if isinstance(value, list) else []  # type: ignore[redundant-cast]
 
 
-def decode_scrubbed(body: bytes) -> Any:
-    """JSON without NUL characters, which PostgreSQL cannot store: each becomes U+FFFD.
+def decode_json(body: bytes) -> Any:
+    """JSON that can be stored and written again.
 
-    Raises `msgspec.DecodeError`.
+    Raises `msgspec.DecodeError` for what is no JSON, is nested more than 100 levels deep (readers
+    recurse, and would fail later), or contains NUL characters, which PostgreSQL cannot store.
     """
-    value = msgspec.json.decode(body)
+    value = _bounded(body, _decode(body))
+    if b"\\u0000" in body and _scrubbed(value) != value:
+        raise msgspec.ValidationError("text must not contain NUL characters")
+    return value
+
+
+def decode_scrubbed(body: bytes) -> Any:
+    """The same, with U+FFFD in the place of each NUL and of each half of a surrogate pair.
+
+    For what a model wrote: it is told what went wrong, never refused for a character.
+    """
+    try:
+        value = _decode(body)
+    except msgspec.DecodeError:
+        if b"\\ud" not in body.lower():
+            raise
+        value = _scrubbed(_decode_loosely(body))
+    value = _bounded(body, value)
     return _scrubbed(value) if b"\\u0000" in body else value
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None
+
+
+def _decode_loosely(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None
+
+
+def _bounded(body: bytes, value: Any) -> Any:
+    if body.count(b"[") + body.count(b"{") <= MOST_LEVELS:
+        return value
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        level = [child for item in level for child in _children(item)]
+        if not level:
+            return value
+    raise msgspec.ValidationError(f"it is nested more than {MOST_LEVELS} levels deep")
+
+
+def _children(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from as_object(value).values()
+    elif isinstance(value, list):
+        yield from as_list(value)
 
 
 def _scrubbed(value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace("\0", "\ufffd")
+        pairs = value.encode("utf-16", "surrogatepass")
+        return pairs.decode("utf-16", "replace").replace(NUL, REPLACEMENT)
     if isinstance(value, list):
         return [_scrubbed(item) for item in as_list(value)]
     if isinstance(value, dict):

@@ -51,6 +51,10 @@ class Egress(msgspec.Struct, frozen=True, kw_only=True):
             raise Rejected(f"{param} must be an http or https URL", code="blocked_url", param=param)
         if parts.username or parts.password:
             raise Rejected(f"{param} must not carry a password", code="blocked_url", param=param)
+        if not host.isascii() or "%" in host:
+            # Clients would map such a name to another one, or to an address, after this check.
+            what = f"the host of {param} must be in ASCII: write {host} as xn--…"
+            raise Rejected(what, code="blocked_url", param=param)
         if not self.allows_name(host):
             raise Rejected(
                 f"{host} is this machine or a private network: list it in "

@@ -31,7 +31,7 @@ class Schema:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         try:
             self._validator = jsonschema_rs.Draft202012Validator(
-                dict(schema), validate_formats=True
+                dict(schema), validate_formats=True, retriever=_refuse
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
             raise ValueError(str(error).split("\n", 1)[0]) from None
@@ -46,6 +46,11 @@ class Schema:
             )
             for error in self._validator.iter_errors(instance)
         ]
+
+
+def _refuse(uri: str) -> Any:
+    """References lead within a schema: its author may not make this server read or fetch."""
+    raise ValueError(f"{uri} lies outside of the schema")
 
 
 def _path(under: str, error: jsonschema_rs.ValidationError) -> str:

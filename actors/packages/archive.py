@@ -10,7 +10,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from actors.runtime import Rejected
@@ -19,6 +19,7 @@ SLICE = 64 * 1024
 MAX_DEPTH = 16
 CENTRAL_HEADER = b"PK\x01\x02"
 END_OF_DIRECTORY = b"PK\x05\x06"
+ZIP64_LOCATOR = b"PK\x06\x07"
 FIXED_TIME = (2020, 1, 1, 0, 0, 0)
 MIB = 1024 * 1024
 
@@ -68,9 +69,12 @@ class Archive:
     def text(self, path: str) -> str:
         """The content of one file, which must be UTF-8."""
         try:
-            return self.read(path).decode("utf-8-sig")
+            text = self.read(path).decode("utf-8-sig")
         except UnicodeDecodeError:
             raise ArchiveInvalid(f"{path} is not UTF-8 text", code="invalid_content") from None
+        if "\0" in text:
+            raise ArchiveInvalid(f"{path} contains NUL characters", code="invalid_content")
+        return text
 
 
 def open_archive(content: bytes, limits: Limits, *, strict: bool = False) -> Archive:
@@ -85,6 +89,7 @@ def open_archive(content: bytes, limits: Limits, *, strict: bool = False) -> Arc
     try:
         zip_file = zipfile.ZipFile(io.BytesIO(content))
         entries = _without_wrapper(dict(_usable(zip_file, strict=strict)))
+        _check_folders(entries)
         budget = _Budget(limits)
         for entry in entries.values():
             for _ in _inflate(zip_file, entry, budget):
@@ -115,6 +120,9 @@ def _count_entries(content: bytes, limits: Limits) -> None:
     end = content.rfind(END_OF_DIRECTORY)
     if end < 0 or end + 22 > len(content):
         raise ArchiveInvalid("the archive is truncated: its directory is missing")
+    if content[max(0, end - 20) : end].startswith(ZIP64_LOCATOR):
+        # It names another directory than the one counted here, and no archive here needs one.
+        raise ArchiveInvalid("the archive has a ZIP64 directory, which is for larger ones")
     size, offset = struct.unpack_from("<II", content, end + 12)
     # What zipfile does: tolerate bytes before the archive by trusting the directory's size.
     position, entries = end - size, 0
@@ -165,6 +173,16 @@ def path_problem(name: str, *, strict: bool) -> str | None:
     if len(segments) > MAX_DEPTH:
         return f"is more than {MAX_DEPTH} folders deep: depth limit"
     return None
+
+
+def _check_folders(paths: Collection[str]) -> None:
+    """Refuse a file that another file has as its folder: they cannot be unpacked together."""
+    for path in paths:
+        folder = path
+        while "/" in folder:
+            folder = folder.rpartition("/")[0]
+            if folder in paths:
+                raise ArchiveInvalid(f"{folder[:100]!r} is both a file and a folder")
 
 
 def _without_wrapper(entries: dict[str, zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:

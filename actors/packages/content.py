@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from actors.documents import decode_json
 from actors.packages.archive import (
     SINGLE_PACKAGE,
     Archive,
@@ -148,10 +149,10 @@ def invalid_manifest(problems: list[FieldProblem], under: str = "") -> Rejected:
 
 def _parse_manifest(text: str) -> Any:
     try:
-        return msgspec.json.decode(text)
+        return decode_json(text.encode())
     except msgspec.DecodeError as error:
         raise ArchiveInvalid(
-            f"manifest.json is no JSON: {error}", code="invalid_manifest"
+            f"manifest.json is no usable JSON: {error}", code="invalid_manifest"
         ) from None
 
 

@@ -27,7 +27,7 @@ def is_range(text: str) -> bool:
     """Whether `text` is a range in npm's grammar."""
     try:
         NpmSpec(text)
-    except ValueError:
+    except (ValueError, AttributeError):  # the second escapes from its parser now and then
         return False
     return True
 

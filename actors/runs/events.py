@@ -11,6 +11,9 @@ Level: TypeAlias = Literal["debug", "info", "warn", "error"]
 LEVELS: tuple[Level, ...] = ("debug", "info", "warn", "error")
 DATA_LIMIT = 32 * 1024
 MESSAGE_LIMIT = 32 * 1024
+INT4 = 2**31 - 1
+MOST_TOKENS = 2**53
+MOST_DOLLARS = 1e9
 
 
 class RunEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,9 +74,10 @@ def read_event(body: bytes) -> RunEvent:
         raise Rejected(f"not a run event: {error}", code="validation_failed") from None
     except msgspec.DecodeError as error:
         raise Rejected(f"the body is no JSON: {error}") from None
-    if event.sequence < 0:
-        problem = FieldProblem(field="sequence", code="out_of_range", message="must be ≥ 0")
-        raise Rejected("sequence must be ≥ 0", code="validation_failed", problems=[problem])
+    if not 0 <= event.sequence <= INT4:
+        problem = FieldProblem(field="sequence", code="out_of_range", message=f"0 to {INT4}")
+        told = f"sequence must be from 0 to {INT4}"
+        raise Rejected(told, code="validation_failed", problems=[problem])
     return event
 
 
@@ -105,17 +109,22 @@ def read_usage(value: Any) -> Usage | None:
         return None
     found = as_object(value)
     counts = {
-        name: max(0, int(count))
+        name: int(count)
         for name in Usage.__struct_fields__
-        if isinstance(count := found.get(name), int | float) and not isinstance(count, bool)
+        if (count := read_number(found.get(name), MOST_TOKENS)) is not None
     }
     return Usage(**counts)
 
 
 def read_cost(value: Any) -> float | None:
     """US dollars, or None when they are absent or make no sense."""
+    return read_number(value, MOST_DOLLARS)
+
+
+def read_number(value: Any, most: float) -> float | None:
+    """A number from 0 to `most`, or None when it is anything else."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and value >= 0 else None
+    return float(value) if number and 0 <= value <= most else None
 
 
 def _logged(

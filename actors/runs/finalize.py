@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from actors.documents import as_list, as_object, decode_scrubbed
-from actors.runs.events import LogEntry, Usage, bounded, read_cost, read_usage
+from actors.runs.events import INT4, LogEntry, Usage, bounded, read_cost, read_number, read_usage
 from actors.runtime import FieldProblem, Rejected
 from actors.schemas import Schema, coerce
 
@@ -73,7 +73,7 @@ def read_report(body: bytes) -> Report:
     if status is not None and status not in TERMINAL:
         raise _invalid("status", f"must be one of {', '.join(TERMINAL)}")
     artifacts = report.get("artifacts")
-    duration = report.get("durationMs")
+    duration = read_number(report.get("durationMs"), INT4)
     return Report(
         own=True,
         status=status,
@@ -81,7 +81,7 @@ def read_report(body: bytes) -> Report:
         error=_error(report.get("error")),
         usage=read_usage(report.get("usage")),
         cost=read_cost(report.get("cost")),
-        duration=int(duration) if isinstance(duration, int | float) and duration >= 0 else None,
+        duration=None if duration is None else int(duration),
         artifacts=as_object(artifacts) if isinstance(artifacts, dict) else None,
     )
 
@@ -127,7 +127,10 @@ def decide(report: Report, facts: Facts, now: datetime) -> Verdict:
 
 def _checked(output: Any, schema: dict[str, Any]) -> tuple[Any, str | None]:
     values = coerce(as_object(output), schema)
-    problems = Schema(schema | {"additionalProperties": True}).problems(values)
+    try:
+        problems = Schema(schema | {"additionalProperties": True}).problems(values)
+    except ValueError as error:
+        return output, f"The output schema cannot be used: {error}"
     if not problems:
         return values, None
     if output is None:

@@ -43,7 +43,7 @@ def verify(request: SignedRequest, secret: str, now: float) -> None:
             code="missing_signature_headers",
         )
     try:
-        at = int(request.timestamp)
+        at = int(request.timestamp[:20])
     except ValueError:
         raise Rejected("webhook-timestamp must be Unix seconds", code="invalid_timestamp") from None
     if abs(now - at) > TOLERANCE_SECONDS:

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import msgspec
@@ -14,7 +15,7 @@ from actors.addresses import Addresses
 from actors.runtime import Context, Refusal, Unavailable, current_context
 from appstrate.http.auth import Cookies, CookieSettings, authenticate, is_dead_session
 from appstrate.http.call import Call, Handler, Page, Route
-from appstrate.http.codec import json_response, read_json
+from appstrate.http.codec import check_text, json_response, read_json
 from appstrate.http.problems import http_error, internal_error, problem_response
 
 log = structlog.get_logger("http")
@@ -22,6 +23,7 @@ log = structlog.get_logger("http")
 API_VERSION = "2026-03-21"
 TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 UNGATED = ("/health",)
+IGNORED_LIMIT = 1000
 
 ADDRESSES: web.AppKey[Addresses] = web.AppKey("addresses", Addresses)
 COOKIES: web.AppKey[Cookies] = web.AppKey("cookies", Cookies)
@@ -81,6 +83,7 @@ def _outermost(gate: Gate) -> Any:
         try:
             if request.path not in UNGATED:
                 gate.check()
+            check_text(request)
             response: web.StreamResponse = await handler(request)
         except Refusal as refusal:
             response = _refused(request, refusal)
@@ -128,7 +131,7 @@ def _endpoint(route: Route, settings: HttpSettings) -> Handler:
             body, ignored = await read_json(request, route.body, limit)
             arguments.append(body)
             if ignored:
-                call.headers["X-Ignored-Fields"] = ", ".join(ignored)
+                call.headers["X-Ignored-Fields"] = ", ".join(map(quote, ignored))[:IGNORED_LIMIT]
         response = _response(await route.handler(*arguments), route, call)
         found = call.authentication
         if found is not None and found.renewed and found.session is not None:

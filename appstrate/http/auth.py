@@ -11,6 +11,7 @@ from aiohttp import web
 
 from actors.accounts import Authenticate, Authentication
 from actors.addresses import Addresses
+from actors.egress import parse_address
 from actors.runtime import NotFound, Refusal, Rejected
 from appstrate.http.call import Scope
 
@@ -57,12 +58,16 @@ class Cookies:
         self._put(response, "", 0)
 
     def check_origin(self, request: web.Request) -> None:
-        """Refuse a request that another site's page made with this browser's cookies."""
+        """Refuse a request that another site's page made, in the browser of somebody here.
+
+        A page served from here is trusted under names that are known, not under any: a foreign
+        name may be made to resolve to this server after its page was loaded (DNS rebinding).
+        """
         origin = request.headers.get("Origin")
         if request.method in SAFE_METHODS or origin is None:
             return
-        host = urlsplit(origin).netloc
-        if host != request.host and origin not in self._settings.trusted_origins:
+        trusted = origin in self._settings.trusted_origins
+        if not trusted and (urlsplit(origin).netloc != request.host or not _is_ours(origin)):
             raise Rejected(
                 f"the origin {origin} is not trusted: add it to TRUSTED_ORIGINS", code="forbidden"
             )
@@ -79,6 +84,12 @@ class Cookies:
             secure=self._settings.secure,
             partitioned=self._settings.secure or None,
         )
+
+
+def _is_ours(origin: str) -> bool:
+    """Whether no name server can have a say in what an origin means."""
+    host = urlsplit(origin).hostname or ""
+    return host == "localhost" or host.endswith(".localhost") or parse_address(host) is not None
 
 
 async def authenticate(

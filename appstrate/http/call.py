@@ -66,7 +66,7 @@ class Call:
     def number(self, name: str, default: int, most: int, least: int = 1) -> int:
         """A query parameter as a number; out of range or unparsable, the default counts."""
         text = self.query(name) or ""
-        if not text.isascii() or not text.isdigit():
+        if not text.isascii() or not text.isdigit() or len(text) > 9:
             return default
         return value if least <= (value := int(text)) <= most else default
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from actors.documents import as_object, decode_json
 from actors.runtime import FieldProblem, Rejected
 
 T = TypeVar("T")
@@ -21,15 +22,26 @@ async def read_json(request: web.Request, kind: type[T], limit: int) -> tuple[T,
     `kind` with `validation_failed`, naming the field.
     """
     body = await read_body(request, limit) or b"{}"
-    if b"\\u0000" in body:
-        raise Rejected("text must not contain NUL characters", code="validation_failed")
     try:
-        value = msgspec.json.decode(body, type=kind)
+        document = decode_json(body)
+        value = msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Rejected(f"the body is no JSON: {error}") from None
-    return value, _ignored(body, kind)
+    except msgspec.DecodeError as error:
+        raise Rejected(f"the body is no usable JSON: {error}") from None
+    return value, _ignored(document, kind)
+
+
+def check_text(request: web.Request) -> None:
+    """Refuse a URL or header with characters that no handler could store or write again."""
+    if "%00" in request.rel_url.raw_path_qs:
+        raise Rejected("the URL must not contain NUL characters")
+    for name, value in request.headers.items():
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise Rejected(f"the header {name} is not UTF-8") from None
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:
@@ -60,13 +72,11 @@ def _too_large(limit: int) -> Rejected:
     return Rejected(f"the body is larger than {limit} bytes", code="payload_too_large")
 
 
-def _ignored(body: bytes, kind: type[Any]) -> list[str]:
+def _ignored(document: Any, kind: type[Any]) -> list[str]:
     config: msgspec.structs.StructConfig | None = getattr(kind, "__struct_config__", None)
     if config is None or config.forbid_unknown_fields:
         return []
-    known = set(kind.__struct_encode_fields__)
-    given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    return sorted(set(given) - known)
+    return sorted(as_object(document).keys() - set(kind.__struct_encode_fields__))
 
 
 def _invalid(message: str) -> Rejected:

@@ -75,6 +75,18 @@ def test_a_bomb_is_stopped_while_inflating_and_memory_stays_flat() -> None:
     assert peak < 4 * MIB
 
 
+def test_a_second_directory_that_nobody_counted_is_refused() -> None:
+    content = archive({"a": "A"})
+    end = content.rfind(b"PK\x05\x06")
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1)
+
+    assert "ZIP64" in refused(content[:end] + locator + content[end:])
+
+
+def test_a_path_is_a_file_or_a_folder() -> None:
+    assert "'a/b' is both" in refused(archive({"a/b": "file", "a/b/c/d": "in it", "x": "x"}))
+
+
 def test_many_small_files_are_counted_together() -> None:
     content = archive({f"f{n}": b"\0" * MIB for n in range(3)})
 

@@ -69,7 +69,11 @@ def test_the_operator_decides() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://x", "//x", "http://", "http://u:p@x.example", "http://x:99999", "javascript:1", ""],
+    [
+        *("ftp://x", "//x", "http://", "http://u:p@x.example", "http://x:99999", "javascript:1"),
+        # Names that clients turn into addresses after they were checked.
+        *("", "http://127。0。0。1", "http://１２７.0.0.1", "http://%31%32%37.0.0.1"),  # noqa: RUF001
+    ],
 )
 def test_only_plain_web_urls_are_urls(url: str) -> None:
     with pytest.raises(Rejected) as caught:

@@ -1,7 +1,11 @@
+import copy
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actors.packages import manifest as manifest_module
 from actors.packages.bundle import write_record
 from actors.packages.content import front_matter, integrity_of, read_package
 from actors.packages.manifest import effective_timeout, manifest_problems, manifest_warnings
@@ -16,6 +20,15 @@ from support.packages import (
     skill_manifest,
     typed_agent_manifest,
 )
+
+A_FILE = Path(manifest_module.__file__).with_name("schemas").joinpath("agent.json").as_uri()
+
+
+def deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
 
 
 def problems(manifest: Any) -> dict[str, str]:
@@ -125,6 +138,13 @@ def test_good_manifests_of_every_type_have_no_problems(manifest: dict[str, Any])
             "invalid_value",
         ),
         (
+            agent_manifest(
+                input={"schema": {"type": "object", "properties": {"a": {"$ref": A_FILE}}}}
+            ),
+            "input.schema",
+            "invalid_value",
+        ),
+        (
             agent_manifest(input={"schema": {"type": "object"}}),
             "input.schema.properties",
             "required",
@@ -159,6 +179,74 @@ def test_a_problem_names_its_field_and_kind(manifest: Any, field: str, code: str
     assert problems(manifest).get(field) == code
 
 
+ODD: tuple[Any, ...] = (None, [], {}, "", "x", 5, True, [None], [[]], {"a": None}, {"a": {}})
+FULL = [
+    agent_manifest(
+        dependencies={"skills": {"@acme/tone": "^1"}, "integrations": {"@a/b": "*"}},
+        integrations_configuration={"@a/b": {}},
+        timeout=5,
+    ),
+    typed_agent_manifest(_meta={"dev.appstrate/resources": {"memory_mb": 5}}),
+    server_manifest(
+        _meta={
+            "dev.appstrate/mcp-server": {"runtime": "node"},
+            "dev.appstrate/workspace": {"mount": "/x"},
+        }
+    ),
+    integration_manifest(
+        {
+            "scope_catalog": [
+                {"value": "a", "label": "A", "implies": ["b"]},
+                {"value": "b", "label": "B"},
+            ],
+            "default_scopes": ["a"],
+        },
+        _meta={"dev.appstrate/api": {"auths": {"primary": {}}}},
+        tools_policy={"t": {"required_scopes": {"primary": ["a"]}}},
+    ),
+    integration_manifest(
+        {
+            "type": "custom",
+            "connect": {
+                "login": {
+                    "outputs": {"api_key": "$.a"},
+                    "expires_in_output": "api_key",
+                    "identity_outputs": {"api_key": "$.b"},
+                }
+            },
+        }
+    ),
+    skill_manifest(),
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    children: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        children = value.items()
+    elif isinstance(value, list):
+        children = enumerate(value)
+    for key, child in children:
+        yield from places(child, (*path, key))
+
+
+@pytest.mark.parametrize("manifest", FULL)
+def test_no_value_anywhere_is_more_than_a_problem(manifest: dict[str, Any]) -> None:
+    """Whatever stands in the place of whatever is refused or accepted, and breaks nothing."""
+    assert manifest_problems(manifest) == []
+    for path in list(places(manifest)):
+        for odd in ODD:
+            changed = copy.deepcopy(manifest)
+            holder: Any = changed
+            for key in path[:-1]:
+                holder = holder[key]
+            holder[path[-1]] = odd
+            if not manifest_problems(changed):
+                manifest_warnings(changed)
+
+
 def test_all_problems_are_reported_at_once() -> None:
     found = problems(agent_manifest(version="x", keywords=1, display_name=""))
 
@@ -185,7 +273,11 @@ def test_an_agent_is_read_from_its_archive() -> None:
     ("content", "code", "words"),
     [
         (archive({"prompt.md": "x"}), "missing_manifest", "manifest.json"),
-        (archive({"manifest.json": "{"}), "invalid_manifest", "no JSON"),
+        (archive({"manifest.json": "{"}), "invalid_manifest", "no usable JSON"),
+        (agent_archive(agent_manifest(description="a\0b")), "invalid_manifest", "NUL"),
+        (agent_archive(agent_manifest(a=deep(200))), "invalid_manifest", "100 levels"),
+        (archive({"manifest.json": "[" * 5000 + "]" * 5000}), "invalid_manifest", "recursion"),
+        (agent_archive(prompt="a\0b"), "invalid_content", "NUL"),
         (agent_archive(prompt=" \n"), "missing_content", "prompt.md is empty"),
         (archive({"manifest.json": "\xff".encode("latin-1")}), "invalid_content", "UTF-8"),
         (skill_archive(skill="no front matter"), "invalid_content", "front-matter"),

@@ -96,6 +96,15 @@ async def test_another_sites_page_cannot_use_the_cookie(owner: Api) -> None:
     assert same.status == 201
 
 
+async def test_a_name_made_to_point_here_is_another_site(server: Server) -> None:
+    """A page of evil.example may ask this server under its own name (DNS rebinding)."""
+    body = {"email": f"{uuid4().hex}@example.com", "password": "12345678", "name": "Ada"}
+    names = {"Host": "evil.example:3000", "Origin": "http://evil.example:3000"}
+    answer = await Api(server.url).post("/api/auth/sign-up/email", body, headers=names)
+
+    assert (answer.status, answer.code) == (403, "forbidden")
+
+
 async def test_an_organization_comes_with_an_application_and_a_starter_agent(owner: Api) -> None:
     assert owner.org["role"] == "owner"
     assert owner.application["isDefault"] is True
@@ -156,6 +165,10 @@ async def test_an_expired_or_unknown_key_is_refused(owner: Api) -> None:
     soon = datetime.now(UTC) + timedelta(milliseconds=300)
     refused = await owner.post("/api/api-keys", {"name": "old", "expiresAt": past})
     assert refused.fields == {"expiresAt": "invalid_value"}
+    somewhere = await owner.post(
+        "/api/api-keys", {"name": "old", "expiresAt": "2030-01-01T00:00:00"}
+    )
+    assert (somewhere.status, somewhere.fields) == (400, {"expiresAt": "invalid_type"})
     key = await owner.with_key(expiresAt=soon.isoformat())
     await asyncio.sleep(0.4)
 

@@ -3,8 +3,10 @@ import io
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from yarl import URL
 
 from actors.addresses import Addresses
 from actors.runs import Identity, Places
@@ -74,10 +76,53 @@ async def test_a_body_over_the_cap_is_refused(owner: Api) -> None:
     assert (streamed.status, streamed.code) == (413, "payload_too_large")
 
 
-async def test_nul_characters_are_refused_before_they_reach_the_database(owner: Api) -> None:
-    answer = await owner.request("POST", "/api/orgs", data=b'{"name": "a\\u0000b"}')
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (rb'{"name": "a\u0000b"}', "validation_failed"),
+        (b'{"name": ' + b"[" * 200 + b"]" * 200 + b"}", "validation_failed"),
+        (b'{"name": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", "invalid_request"),
+        (b'{"name": "\xff"}', "invalid_request"),
+        (rb'{"name": "\ud800"}', "invalid_request"),
+    ],
+)
+async def test_what_no_database_could_keep_is_refused(owner: Api, body: bytes, code: str) -> None:
+    answer = await owner.request("POST", "/api/orgs", data=body)
 
-    assert (answer.status, answer.code) == (400, "validation_failed")
+    assert (answer.status, answer.code) == (400, code)
+
+
+@pytest.mark.parametrize("path", ["/api/packages/agents/%00", "/api/runs?user=%00", "/%00"])
+async def test_no_url_carries_nul_characters(owner: Api, path: str) -> None:
+    answer = await owner.get(URL(owner.url + path, encoded=True))
+
+    assert (answer.status, answer.code) == (400, "invalid_request")
+
+
+async def test_an_odd_number_in_a_query_is_the_default(owner: Api) -> None:
+    for odd in ("9" * 5000, "-1", "x", "1e3", "\u0663"):
+        assert (await owner.get(f"/api/runs?limit={odd}")).status == 200
+
+
+async def test_names_that_are_not_known_come_back_in_a_header_that_holds(owner: Api) -> None:
+    slug = f"acme-{uuid4().hex[:12]}"
+    answer = await owner.post("/api/orgs", {"name": "X", "slug": slug, "a\r\nX-Evil: 1\u20ac": 1})
+
+    assert answer.status == 201
+    assert answer.headers["X-Ignored-Fields"] == "a%0D%0AX-Evil%3A%201%E2%82%AC"
+
+
+async def test_a_header_that_is_no_text_is_refused(server: Server) -> None:
+    url = URL(server.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(
+        b"GET /api/orgs HTTP/1.1\r\nHost: x\r\nX-Org-Id: \xff\r\nConnection: close\r\n\r\n"
+    )
+    answer = await reader.read()
+    writer.close()
+
+    assert b"400 Bad Request" in answer
+    assert b"X-Org-Id is not UTF-8" in answer
 
 
 async def test_lists_have_one_envelope(owner: Api) -> None:

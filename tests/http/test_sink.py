@@ -192,6 +192,18 @@ async def test_unknown_and_malformed_events_only_take_their_place(played: Played
     )
 
 
+async def test_odd_values_in_an_event_break_nothing(played: PlayedRun) -> None:
+    beyond = await played.log(2**31, "never")
+    half = await played.log(1, "half a \ud83d pair, and a \0")
+    usage = {"input_tokens": 10**30, "output_tokens": 5}
+    metric = await played.event(2, "appstrate.metric", {"usage": usage, "cost": 1e300})
+
+    assert (beyond.status, beyond.fields) == (400, {"sequence": "out_of_range"})
+    assert (half.json["outcome"], metric.json["outcome"]) == ("persisted", "persisted")
+    assert await played.messages() == ["half a \ufffd pair, and a \ufffd"]
+    assert (await played.now())["cost"] is None
+
+
 async def test_a_large_log_entry_is_cut_to_a_note(played: PlayedRun) -> None:
     await played.event(1, "appstrate.progress", {"message": "m", "data": {"x": "y" * 40_000}})
     last = (await played.api.logs(played.id))[-1]

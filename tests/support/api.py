@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+from yarl import URL
 
 from support.fake_model import FakeModel
 from support.packages import agent_manifest
@@ -44,16 +45,21 @@ class Api:
     application: Json = field(default_factory=dict)
 
     async def request(
-        self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any
+        self, method: str, path: str | URL, *, headers: dict[str, str] | None = None, **options: Any
     ) -> Answer:
         merged = self.headers | (headers or {})
         async with (
             aiohttp.ClientSession(cookie_jar=self.jar) as session,
-            session.request(method, self.url + path, headers=merged, **options) as response,
+            session.request(
+                method,
+                self.url + path if isinstance(path, str) else path,
+                headers=merged,
+                **options,
+            ) as response,
         ):
             return Answer(response.status, dict(response.headers), await response.read())
 
-    async def get(self, path: str, **options: Any) -> Answer:
+    async def get(self, path: str | URL, **options: Any) -> Answer:
         return await self.request("GET", path, **options)
 
     async def post(self, path: str, body: Any = None, **options: Any) -> Answer:

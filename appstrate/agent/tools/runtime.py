@@ -79,7 +79,9 @@ def _checker(schema: Json) -> Callable[[Any], list[str]] | None:
     """What is wrong with an output. A schema that does not compile disables the check."""
     jsonschema = importlib.import_module("jsonschema_rs")  # 40 ms: only for those who need it
     try:
-        validator = jsonschema.Draft202012Validator(schema, validate_formats=True)
+        validator = jsonschema.Draft202012Validator(
+            schema, validate_formats=True, retriever=_refuse
+        )
     except ValueError:
         return None
 
@@ -90,3 +92,7 @@ def _checker(schema: Json) -> Callable[[Any], list[str]] | None:
         ]
 
     return problems
+
+
+def _refuse(uri: str) -> Any:
+    raise ValueError(f"{uri} lies outside of the schema")

@@ -1,6 +1,7 @@
 """Organizations, applications and API keys."""
 
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 from msgspec.structs import replace
@@ -34,7 +35,7 @@ class KeyBody(msgspec.Struct, kw_only=True, rename=spell):
     """A new API key."""
 
     name: str
-    expires_at: datetime | None = None
+    expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     scopes: list[str] | None = None
 
 
