@@ -130,11 +130,8 @@ class Actor(pykka.Actor):
         current_context.set(Context(actor=self.name))
         try:
             await self.started()
-            self._is_open = True
-            self.ready.set(None)
-            for channel in self.inbox.channels:
-                self._serve_waiting(channel)
-            self._end_if_drained()
+            if not self._finale.done():  # else it has crashed on its way here
+                self._begin_serving()
             await self._finale
         except asyncio.CancelledError:
             self.exit = None if self._is_open else Unavailable(f"{self.name} was stopped")
@@ -142,6 +139,13 @@ class Actor(pykka.Actor):
             self.exit = error
         finally:
             await self._close()
+
+    def _begin_serving(self) -> None:
+        self._is_open = True
+        self.ready.set(None)
+        for channel in self.inbox.channels:
+            self._serve_waiting(channel)
+        self._end_if_drained()
 
     async def _close(self) -> None:
         self.inbox.closed = True

@@ -45,6 +45,11 @@ class Reply(pykka.Future[T]):
         if not self._future.done():
             self._future.set_exception(error)
 
+    @property
+    def settled(self) -> bool:
+        """Whether it was answered or given up."""
+        return self._future.done()
+
     def give_up(self) -> bool:
         """Settle as unwanted. Returns whether nobody had answered."""
         # An asker that was cancelled while it awaited has cancelled the future already.
@@ -57,7 +62,7 @@ class Reply(pykka.Future[T]):
 class Envelope(PykkaEnvelope[Any]):
     """A message with the reply it asks for and the context of its sender."""
 
-    __slots__ = ("asker", "clock", "context", "put_at", "served_at", "task", "unwanted")
+    __slots__ = ("asker", "clock", "context", "put_at", "served_at", "task")
 
     def __init__(
         self,
@@ -73,7 +78,6 @@ class Envelope(PykkaEnvelope[Any]):
         self.put_at = 0.0
         self.served_at = 0.0
         self.task: asyncio.Task[Any] | None = None
-        self.unwanted = False
 
     @classmethod
     def of(cls, envelope: PykkaEnvelope[Any]) -> "Envelope":
@@ -84,12 +88,15 @@ class Envelope(PykkaEnvelope[Any]):
         assert reply_to is None or isinstance(reply_to, Reply)
         return cls(envelope.message, reply_to, current_context.get())
 
+    @property
+    def unwanted(self) -> bool:
+        """Whether the asker of this message, which waits, has given up or is about to."""
+        return self.asker is not None and self.asker.settled
+
     def abandon(self) -> None:
-        """The asker is gone: skip this message, or cancel its handling."""
-        if self.asker is not None and self.asker.give_up():
-            self.unwanted = True
-            if self.task is not None:
-                self.task.cancel()
+        """The asker is gone: cancel the handling of this message, if it has begun."""
+        if self.asker is not None and self.asker.give_up() and self.task is not None:
+            self.task.cancel()
 
     def fail(self, error: BaseException) -> None:
         """Answer the asker, if there is one, with `error`."""

@@ -84,6 +84,9 @@ class Supervisor(Actor):
         for child in self._children.values():
             try:
                 await self._boot(child)
+            except TimeoutError as error:
+                within = f"it was not ready within {self._boot_within:g} s"
+                raise BootError(f"{child.address.name} could not start: {within}") from error
             except Exception as error:
                 raise BootError(f"{child.address.name} could not start: {error}") from error
 
@@ -128,14 +131,18 @@ class Supervisor(Actor):
         try:
             async with asyncio.timeout(self._boot_within):
                 await actor.ready
-        except BaseException:
+                child.address.bind(actor)
+                await child.address.ask(Ping(), within=self._boot_within)
+        except BaseException as error:  # noqa: BLE001 - raised again, or its cause is
+            # What ended the actor says more than what its end did to the ping.
+            ended = (isinstance(error, Exception) and actor.exit) or error
+            child.address.unbind(State.STARTING)
             await actor.retire(0)
-            raise
+            raise ended from ended.__cause__
         self._alive[child.address.name] = actor
-        child.address.bind(actor)
         born = asyncio.get_running_loop().time()
+        # Only now: a boot that failed is told by raising, and once.
         actor.on_exit(lambda: self._child_ended(child, actor, born))
-        await child.address.ask(Ping(), within=self._boot_within)
 
     def _child_ended(self, child: Child[Any], actor: Actor, born: float) -> None:
         if self._alive.get(child.address.name) is actor:

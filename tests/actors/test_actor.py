@@ -1,4 +1,5 @@
 import asyncio
+import time
 from contextlib import suppress
 
 import pytest
@@ -258,6 +259,30 @@ async def test_the_deadline_of_a_streaming_message_ends_when_its_handling_begins
         gate.set()
 
         assert await ask == "late"
+
+
+async def test_a_streaming_message_that_expires_as_its_lane_frees_is_skipped() -> None:
+    """Its asker's clock has run out, and its asker does not know it yet."""
+    served: list[int] = []
+
+    async def work(_: Probe) -> None:
+        served.append(1)
+
+    async def blocking(_: Probe) -> None:
+        time.sleep(0.03)
+        await asyncio.sleep(0)
+
+    broken: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: broken.append(about))
+    async with running(Probe) as probe:
+        first = asyncio.create_task(probe.ask(Do(work=blocking)))
+        late = asyncio.create_task(probe.ask(Stream(work=work), within=0.01))
+        with pytest.raises(Unavailable, match="did not answer Stream in time"):
+            await late
+        await first
+
+        assert await probe.ask(Quick()) == "quick"
+        assert (served, broken) == ([], [])
 
 
 async def test_the_context_travels_with_the_message_and_a_nested_ask_keeps_the_deadline() -> None:

@@ -4,12 +4,13 @@ import asyncio
 import gc
 import random
 from collections import Counter
+from typing import Any
 
 import pykka
 import pytest
 
 from actors.runtime import ActorCrashed, Address, Child, HandlerError, Refusal, RestartPolicy
-from support.probe import Do, LaneProbe, Probe, Quick
+from support.probe import Do, LaneProbe, Probe, Quick, Stream
 from support.running import supervised
 
 ASKERS, ASKS = 40, 250
@@ -33,10 +34,13 @@ async def test_random_kills_under_load_leave_nobody_waiting_and_nothing_behind(
     address: Address[Probe] = Address("probe")
     child = Child(address=address, factory=kind, policy=RestartPolicy(burst=10**9))
     outcomes: Counter[str] = Counter()
+    broken: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, about: broken.append(about))
 
     async def asker() -> None:
         for _ in range(ASKS):
-            message = Quick() if random.random() < 0.3 else Do(work=maybe_sleep)
+            kind = random.choice([Quick, Do, Do, Stream])
+            message = Quick() if kind is Quick else kind(work=maybe_sleep)
             within = random.choice([0.0005, 0.01, 5])
             ask = asyncio.create_task(address.ask(message, within=within))
             if random.random() < 0.1:
@@ -69,5 +73,6 @@ async def test_random_kills_under_load_leave_nobody_waiting_and_nothing_behind(
         assert address.metrics.waiting == 0
 
     gc.collect()
+    assert broken == []
     assert asyncio.all_tasks() - tasks_before == set()
     assert set(pykka.ActorRegistry.get_all()) - refs_before == set()

@@ -67,7 +67,7 @@ async def test_a_child_that_cannot_start_ends_the_boot_and_undoes_it() -> None:
 
 async def test_a_child_that_hangs_at_boot_ends_the_boot_in_time() -> None:
     never = asyncio.Event()
-    with pytest.raises(BootError):
+    with pytest.raises(BootError, match=r"not ready within 0\.01 s"):
         async with supervised(child(lambda: Named([], "a", never)), boot_within=0.01):
             pass
 
@@ -116,6 +116,50 @@ async def test_a_restart_that_fails_is_tried_again() -> None:
 
         assert await probe.address.ask(Quick()) == "quick"
         assert len(attempts) == 3
+
+
+class FailsWhileStarting(Probe):
+    """Its work fails before it is ready, or as soon as it is."""
+
+    def __init__(self, turns: int) -> None:
+        super().__init__()
+        self.turns = turns
+
+    async def started(self) -> None:
+        async def work() -> None:
+            await asyncio.sleep(0)
+            raise OSError("disk on fire")
+
+        self.own(work())
+        for _ in range(self.turns):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_work_that_fails_during_a_restart_is_one_crash(turns: int) -> None:
+    made: list[Probe] = []
+
+    def factory() -> Probe:
+        made.append(FailsWhileStarting(turns) if len(made) == 1 else Probe())
+        return made[-1]
+
+    probe = child(factory)
+    async with supervised(probe) as supervisor:
+        with pytest.raises(ActorCrashed):
+            await probe.address.ask(Do(work=fail))
+        for _ in range(5):
+            await settle()
+
+        assert await probe.address.ask(Quick()) == "quick"
+        assert len(made) == 3
+        assert probe.address.metrics.restarts == 2
+        assert list(supervisor._alive.values()) == [made[2]]
+
+
+async def test_work_that_fails_at_boot_ends_the_boot_and_is_named() -> None:
+    with pytest.raises(BootError, match="disk on fire"):
+        async with supervised(child(lambda: FailsWhileStarting(3))):
+            pass
 
 
 async def test_stopping_takes_no_longer_than_the_total_deadline() -> None:
