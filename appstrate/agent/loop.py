@@ -16,6 +16,7 @@ from appstrate.agent.models.turn import (
     Tool,
     ToolError,
     Turn,
+    read_arguments,
 )
 from appstrate.agent.settings import Settings
 from appstrate.agent.sink import Sink
@@ -119,7 +120,7 @@ class Loop:
     async def _call(self, call: Call) -> Result:
         began = time.monotonic()
         limit = self._settings.tool_result_limit
-        arguments, problem = _arguments(call)
+        arguments, problem = _arguments(call.arguments)
         started = {"tool": call.name, "args": shorten(arguments, limit), "toolCallId": call.id}
         self._sink.progress(f"Tool: {call.name}", started, "info")
         if problem is not None:
@@ -148,7 +149,7 @@ class Loop:
             return Result(call, await tool.run(arguments))
         except ToolError as error:
             return Result(call, str(error), failed=True)
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:
             return Result(call, f"{type(error).__name__}: {error}", failed=True)
 
 
@@ -175,7 +176,7 @@ def metric(tokens: Tokens, rates: dict[str, float]) -> Json:
 def shorten(value: Any, limit: int) -> Any:
     """A value for the log, where it may be cut; the model saw all of it."""
     if isinstance(value, str):
-        encoded = value.encode()
+        encoded = value.encode(errors="replace")
         if len(encoded) <= limit:
             return value
         return encoded[:limit].decode(errors="ignore") + f"…(truncated, {len(encoded)} bytes)"
@@ -191,11 +192,8 @@ def shorten(value: Any, limit: int) -> Any:
     }
 
 
-def _arguments(call: Call) -> tuple[Json, str | None]:
+def _arguments(written: str) -> tuple[Json, str | None]:
     try:
-        arguments = json.loads(call.arguments or "{}")
+        return read_arguments(written), None
     except ValueError as error:
-        return {}, f"the arguments are no JSON: {error}"
-    if not isinstance(arguments, dict):
-        return {}, "the arguments must be a JSON object"
-    return arguments, None
+        return {}, str(error)

@@ -111,7 +111,10 @@ async def _run_loop(settings: Settings, sink: Sink, workspace: Path) -> dict[str
     await asyncio.wait((working,), timeout=1)
     if sink.closed.is_set():
         kill_descendants()
-        os._exit(0)  # the platform has ended the run: there is nobody to report to
+        if sink.lost is None:
+            os._exit(0)  # the platform has ended the run: there is nobody to report to
+        _tell(sink.lost)
+        os._exit(1)
     message = f"Run timed out after {settings.timeout:g}s"
     error = {"code": "timeout", "message": message}
     data = output.data if output else None

@@ -31,8 +31,8 @@ class Sink:
     """The event sink of one run.
 
     Events are sent by a task of their own, so that the loop never waits for the platform; they
-    arrive in the order they were emitted. `closed` is set when the platform has ended the run, or
-    has been out of reach for two minutes.
+    arrive in the order they were emitted. `closed` is set when nothing can be sent any more: the
+    platform has ended the run or, then `lost` says so, it has been out of reach for two minutes.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,13 +42,14 @@ class Sink:
         self._finalize_path = urlsplit(settings.sink_finalize_url).path
         self._connection = Connection(settings.sink_url)
         self._beats = Connection(settings.sink_url)
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[dict[str, Any]] = deque()
         self._wakeup = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._sequence = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.closed = asyncio.Event()
+        self.lost: str | None = None
 
     def start(self) -> None:
         """Begin to send, and to give signs of life."""
@@ -68,7 +69,7 @@ class Sink:
             "data": data,
             "sequence": self._sequence,
         }
-        self._queue.append(json.dumps(event, ensure_ascii=True).encode())
+        self._queue.append(event)
         self._idle.clear()
         self._wakeup.set()
 
@@ -96,17 +97,17 @@ class Sink:
             "POST", self._finalize_path, json.dumps(report, ensure_ascii=True).encode()
         )
         if response.status != 200:
-            raise SinkError(f"finalize was refused: {response.status} {answer[:512]!r}")
+            raise SinkError(f"finalize was refused: {response.status} {_text(answer)}")
 
     async def _send_all(self) -> None:
         while True:
             while self._queue:
                 try:
-                    response, _ = await self._signed("POST", self._events_path, self._queue[0])
-                except SinkError:
-                    response = Response(410, {})
-                if response.status == 410:
+                    await self._deliver(self._queue[0])
+                except SinkError as error:
+                    self.lost = str(error)
                     self.closed.set()
+                if self.closed.is_set():
                     self._queue.clear()
                 else:
                     self._queue.popleft()
@@ -114,15 +115,36 @@ class Sink:
             self._wakeup.clear()
             await self._wakeup.wait()
 
+    async def _deliver(self, event: dict[str, Any]) -> None:
+        response, answer = await self._post(event)
+        if 400 <= response.status < 500 and response.status != 410:
+            # Its place in the sequence must be taken, or everything after it would wait.
+            told = f"an event of type {event['type']} was refused: {_text(answer)}"
+            note = {"message": told, "level": "warn"}
+            response, answer = await self._post(
+                event | {"id": str(uuid.uuid4()), "type": "appstrate.progress", "data": note}
+            )
+        if response.status == 410:
+            self._close(answer)
+
+    async def _post(self, event: dict[str, Any]) -> tuple[Response, bytes]:
+        body = json.dumps(event, ensure_ascii=True).encode()
+        return await self._signed("POST", self._events_path, body)
+
+    def _close(self, answer: bytes) -> None:
+        if b"run_sink_closed" not in answer:
+            self.lost = f"the platform takes no more events: {_text(answer)}"
+        self.closed.set()
+
     async def _beat(self) -> None:
         path = f"{self._events_path}/heartbeat"
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS * random.uniform(0.85, 1.15))
             with contextlib.suppress(ConnectionLost):
                 headers = self._headers(b"{}", str(uuid.uuid4()))
-                response, _ = await self._beats.request("POST", path, headers, b"{}")
+                response, answer = await self._beats.request("POST", path, headers, b"{}")
                 if response.status == 410:
-                    self.closed.set()
+                    self._close(answer)
                     return
 
     async def _signed(self, method: str, path: str, body: bytes) -> tuple[Response, bytes]:
@@ -154,3 +176,7 @@ class Sink:
             "webhook-timestamp": timestamp,
             "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
         }
+
+
+def _text(answer: bytes) -> str:
+    return answer[:512].decode(errors="replace")

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from appstrate.agent.models.client import Model
-from appstrate.agent.models.turn import ModelError, Result, Tool
+from appstrate.agent.models.turn import Json, ModelError, Result, Tool, read_arguments
 from appstrate.agent.settings import Settings, read_settings
 from support.assignments import assignment
 from support.fake_model import Fail, FakeModel, Raw, Say, Step, fake_model
@@ -169,3 +169,36 @@ async def test_an_answer_without_end_is_not_listened_to(
         await model.turn("", model.wire.user("Begin."), [])
 
     assert len(fake.requests_of(name)) == 1
+
+
+async def test_a_character_that_a_stream_cuts_in_two_is_one(fake: FakeModel) -> None:
+    deltas: list[Json] = [{"content": "\ud83d"}, {"content": "\ude00 \ude00"}]
+    chunks: list[Json] = [{"choices": [{"delta": delta}]} for delta in deltas]
+    chunks.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    stream = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+    model = Model(settings_for(fake, APIS[0], fake.script("halves", Raw(stream))), lambda _: None)
+
+    assert (await model.turn("", [], [])).text == "\U0001f600 \ufffd"
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("{", "no JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"a": NaN}', "no JSON"),
+        ('{"a": 1e999}', "no JSON"),
+        ('{"a": ' + "[" * 100 + "]" * 100 + "}", "more than 64 levels"),
+        ("[" * 100_000, "must be a JSON object"),
+    ],
+)
+def test_arguments_that_nobody_could_keep_are_refused(written: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_arguments(written)
+
+
+def test_arguments_are_well_formed_text() -> None:
+    assert read_arguments(r'{"a\ud83d": ["\ud83d\ude00", "\ude00", 1.5]}') == {
+        "a\ufffd": ["\U0001f600", "\ufffd", 1.5]
+    }
+    assert read_arguments("") == {}

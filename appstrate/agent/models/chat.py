@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from appstrate.agent.models.turn import Call, Json, ModelError, Result, Tokens, Tool, Turn
+from appstrate.agent.models.turn import Call, Json, ModelError, Result, Tokens, Tool, Turn, joined
 from appstrate.agent.settings import Settings
 
 
@@ -66,10 +66,10 @@ class ChatCompletions:
                 finished = finished or bool(choice.get("finish_reason"))
         if not finished:
             raise ModelError("the stream ended in the middle of an answer")
-        turn.text = "".join(text)
+        turn.text = joined(text)
         for number, (index, call) in enumerate(sorted(calls.items())):
             call.id = call.id or f"call_{number}"
-            call.arguments = "".join(written[index])
+            call.arguments = joined(written[index])
             turn.calls.append(call)
         if not turn.tokens.any:
             # Some servers count nothing; a run must still be told apart from one without a model.

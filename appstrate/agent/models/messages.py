@@ -1,10 +1,18 @@
 """Anthropic messages."""
 
-import json
 from collections.abc import AsyncIterator
-from typing import Any
 
-from appstrate.agent.models.turn import Call, Json, ModelError, Result, Tokens, Tool, Turn
+from appstrate.agent.models.turn import (
+    Call,
+    Json,
+    ModelError,
+    Result,
+    Tokens,
+    Tool,
+    Turn,
+    joined,
+    read_arguments,
+)
 from appstrate.agent.settings import Settings
 
 STATUS_OF_ERROR = {"overloaded_error": 529, "rate_limit_error": 429, "api_error": 500}
@@ -64,7 +72,7 @@ class AnthropicMessages:
         if not stopped:
             raise ModelError("the stream ended in the middle of an answer")
         for index, block in sorted(blocks.items()):
-            _finish(block, "".join(written[index]), turn)
+            _finish(block, joined(written[index]), turn)
         turn.raw = [block for _, block in sorted(blocks.items())]
         return turn
 
@@ -121,9 +129,8 @@ def _tokens(usage: Json) -> Tokens:
     )
 
 
-def _parsed(arguments: str) -> Any:
+def _parsed(arguments: str) -> Json:
     try:
-        parsed = json.loads(arguments)
+        return read_arguments(arguments)
     except ValueError:
         return {}
-    return parsed if isinstance(parsed, dict) else {}

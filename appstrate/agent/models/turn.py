@@ -1,10 +1,13 @@
 """What all wire formats have in common: tools offered, calls made, tokens used."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Json = dict[str, Any]
+
+MOST_LEVELS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,42 @@ class ModelError(Exception):
     def passing(self) -> bool:
         """Whether the same request may succeed later."""
         return self.status in (0, 408, 409, 429) or self.status >= 500
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Streamed text in one piece: pairs of surrogates are whole again, lone halves are U+FFFD."""
+    return "".join(parts).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def read_arguments(written: str) -> Json:
+    """The arguments of a call. Raises `ValueError` with what is wrong with them."""
+    try:
+        # There and back: halves of pairs, NaN and infinities may be spelled as escapes and names.
+        read = json.dumps(json.loads(written or "{}"), ensure_ascii=False, allow_nan=False)
+        arguments = json.loads(joined([read]))
+    except ValueError as error:
+        raise ValueError(f"the arguments are no JSON: {error}") from None
+    except RecursionError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise ValueError("the arguments must be a JSON object")  # noqa: TRY004
+    if _levels(arguments) > MOST_LEVELS:
+        raise ValueError(f"the arguments are nested more than {MOST_LEVELS} levels deep")
+    return arguments
+
+
+def _levels(value: Any) -> int:
+    level, count = [value], 0
+    while level and count <= MOST_LEVELS:
+        count += 1
+        level = [child for item in level for child in _children(item)]
+    return count
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 class Wire(Protocol):
