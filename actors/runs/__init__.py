@@ -30,6 +30,7 @@ from actors.runs.records import RunFacts as RunFacts
 from actors.runs.records import RunPage as RunPage
 from actors.runs.records import RunQuery as RunQuery
 from actors.runs.records import RunRecords as RunRecords
+from actors.runs.records import WaitingRun as WaitingRun
 from actors.runs.rules import RunLimits as RunLimits
 from actors.runs.run_log import ListRuns as ListRuns
 from actors.runs.run_log import ReadLog as ReadLog

@@ -12,16 +12,28 @@ from actors.ids import ApplicationId, PackageId, RunId
 from actors.pubsub import Publish, PubSub
 from actors.runs.finalize import Report
 from actors.runs.records import LogLine, Run, RunRecords
-from actors.runtime import Address, Unavailable
+from actors.runtime import Address, Refusal, Unavailable
 
 log = structlog.get_logger("runs")
+
+UNWRITABLE = "The platform could not record how the run ended; its log has what it did until then."
 
 
 async def conclude(
     records: RunRecords, pubsub: Address[PubSub], run: RunId, report: Report
 ) -> Run | None:
-    """End a run as `report` says. None when it had ended already: then nothing happens."""
-    ended = await records.finalize(run, report, datetime.now(UTC))
+    """End a run as `report` says. None when it had ended already: then nothing happens.
+
+    A run whose end cannot be worked out or written still ends: failed, without what it left.
+    """
+    now = datetime.now(UTC)
+    try:
+        ended = await records.finalize(run, report, now)
+    except Refusal:
+        raise
+    except Exception:
+        log.exception("run cannot be ended as reported", run=run)
+        ended = await records.abandon(run, UNWRITABLE, now)
     if ended is None:
         return None
     announce_lines(pubsub, ended.run.application_id, ended.run.package_id, ended.lines)
@@ -32,13 +44,19 @@ async def conclude(
 async def conclude_surely(
     records: RunRecords, pubsub: Address[PubSub], run: RunId, report: Report
 ) -> None:
-    """The same, however long the database cannot be reached."""
+    """The same, however long the database cannot be reached. Never raises.
+
+    A run that could not be ended for another reason is logged, and found again at the next boot.
+    """
     while True:
         try:
             await conclude(records, pubsub, run, report)
         except Unavailable as refusal:
             log.warning("run cannot be ended yet", run=run, why=refusal.detail)
             await asyncio.sleep(1)
+        except Exception:
+            log.exception("run cannot be ended", run=run)
+            return
         else:
             return
 

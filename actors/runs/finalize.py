@@ -4,7 +4,6 @@ A report comes from the run itself, from whoever watched its process, from a can
 the sweep after a crash. Whoever is first wins; the verdict is written by one compare-and-set.
 """
 
-from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -41,23 +40,25 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What the platform knows of a run when it ends. `output` is the last one in its log."""
 
-    started_at: datetime
     output_schema: dict[str, Any] | None
     output: Any
     usage: Usage | None
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What is written when a run ends. Durations are milliseconds."""
+    """What is written when a run ends: milliseconds of duration, if the run knows better than the
+    clock, and `logs` before the last line of its log. Usage and cost that are unknown stay as they
+    are.
+    """
 
     status: TerminalStatus
-    result: dict[str, Any] | None
-    error: str | None
-    usage: Usage | None
-    cost: float | None
-    duration: int
-    artifacts: dict[str, Any] | None
-    logs: list[LogEntry]
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    usage: Usage | None = None
+    cost: float | None = None
+    duration: int | None = None
+    artifacts: dict[str, Any] | None = None
+    logs: list[LogEntry] = msgspec.field(default_factory=list[LogEntry])
 
 
 def read_report(body: bytes) -> Report:
@@ -86,7 +87,7 @@ def read_report(body: bytes) -> Report:
     )
 
 
-def decide(report: Report, facts: Facts, now: datetime) -> Verdict:
+def decide(report: Report, facts: Facts) -> Verdict:
     """The verdict on a run. A success must stand up to the schema and to the token count."""
     output = report.output if report.own else facts.output
     status = report.status or ("failed" if report.error else "success")
@@ -112,14 +113,13 @@ def decide(report: Report, facts: Facts, now: datetime) -> Verdict:
         logs.append(LogEntry(type="result", level="info", event="result", data=bounded(result)))
     if error is not None:
         error = error[:ERROR_LIMIT]
-    elapsed = int((now - facts.started_at).total_seconds() * 1000)
     return Verdict(
         status=status,
         result=result,
         error=error if status != "success" else None,
         usage=usage,
         cost=report.cost,
-        duration=report.duration if report.duration is not None else max(0, elapsed),
+        duration=report.duration,
         artifacts=report.artifacts,
         logs=logs,
     )

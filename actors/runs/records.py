@@ -137,7 +137,7 @@ class LogLine(Resource, frozen=True, kw_only=True, rename=spell):
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What serving a run's own requests needs. `secret` is sealed as it is in the database."""
+    """What serving a run's own requests needs. The secret is sealed as it is in the database."""
 
     run: RunId
     org: OrgId
@@ -146,7 +146,14 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     sealed_secret: str
     expires_at: datetime
     closed: bool
+
+
+class WaitingRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A pending run and what starting it needs. No plan: what is stored cannot be read."""
+
+    run: RunId
     plan: RunPlan | None
+    sealed_secret: str
 
 
 class Ingested(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,11 +208,18 @@ class RunRecords(Protocol):
     async def start(
         self, run: RunId, instance: InstanceId, boot: str, deadline: datetime, line: LogEntry
     ) -> tuple[Run, LogLine] | None:
-        """Pending → running, executed by this instance. None when it is pending no more."""
+        """Pending → running, executed by this instance. None when it is pending no more.
+
+        Its sink stays open until `deadline` at least.
+        """
         ...
 
     async def facts(self, run: RunId) -> RunFacts | None:
         """What serving the run's own requests needs."""
+        ...
+
+    async def plan(self, run: RunId) -> RunPlan | None:
+        """What a run that has not ended executes."""
         ...
 
     async def ingest(
@@ -214,7 +228,7 @@ class RunRecords(Protocol):
         """Take an event if it is the next in line, once per message id; keep an early one.
 
         `effects` is what the event leaves behind; those of early events are worked out again when
-        they are released.
+        they are released. Refuses with `Unavailable` when 1000 early ones wait.
         """
         ...
 
@@ -224,6 +238,10 @@ class RunRecords(Protocol):
 
     async def finalize(self, run: RunId, report: Report, now: datetime) -> Ended | None:
         """Decide and write the verdict, unless somebody has. None when somebody has."""
+        ...
+
+    async def abandon(self, run: RunId, error: str, now: datetime) -> Ended | None:
+        """End a run as failed, looking at nothing it left. None when it had ended."""
         ...
 
     async def claim_instance(self, instance: InstanceId, boot: str, lease: float) -> None:
@@ -236,10 +254,8 @@ class RunRecords(Protocol):
         """
         ...
 
-    async def pending(self, age: float) -> list[tuple[RunPlan, str]]:
-        """The plans and sealed secrets of runs that wait to be started since `age` seconds or
-        more, oldest first.
-        """
+    async def pending(self, age: float) -> list[WaitingRun]:
+        """Runs that wait to be started since `age` seconds or more, oldest first."""
         ...
 
     async def run(self, org: OrgId, application: ApplicationId, run: RunId) -> Run | None:

@@ -19,10 +19,21 @@ from actors.runs.events import Effects, LogEntry, effects, read_event
 from actors.runs.finalize import Report, read_report
 from actors.runs.live_run import Identity
 from actors.runs.plan import RunPlan
-from actors.runs.records import Run, RunFacts, RunRecords
+from actors.runs.records import Run, RunFacts, RunRecords, WaitingRun
 from actors.runs.run_supervisor import ReleaseLiveRun, RunSupervisor, StartLiveRun, StopLiveRun
 from actors.runs.signing import RunSecrets, SignedRequest, verify
-from actors.runtime import Actor, Address, Conflict, Lane, NotFound, Rejected, Request, Unavailable
+from actors.runtime import (
+    Actor,
+    Address,
+    AskError,
+    Conflict,
+    Lane,
+    NotFound,
+    Rejected,
+    Request,
+    Unavailable,
+)
+from actors.vault import VaultError
 
 log = structlog.get_logger("runs")
 
@@ -178,7 +189,10 @@ class RunManager(Actor):
         run, line = await self._records.launch(plan, sealed, expires, first)
         announce(self._pubsub, run, "INSERT")
         announce_lines(self._pubsub, plan.application, plan.package, [line])
-        await self._live.ask(StartLiveRun(plan=plan, secret=secret))
+        try:
+            await self._live.ask(StartLiveRun(plan=plan, secret=secret))
+        except (Unavailable, AskError) as problem:
+            log.warning("run waits to be started again", run=run.id, why=str(problem))
         return run
 
     async def _cancel(self, message: CancelRun) -> Run:
@@ -212,8 +226,8 @@ class RunManager(Actor):
         await self._live.ask(ReleaseLiveRun(run=signed.run))
 
     async def _end(self, run: RunId, report: Report) -> None:
-        self._known.pop(run, None)
         await conclude(self._records, self._pubsub, run, report)
+        self._known.pop(run, None)
 
     async def _heartbeat(self, signed: SignedRequest) -> None:
         await self._verified(signed)
@@ -221,21 +235,21 @@ class RunManager(Actor):
             raise self._closed(signed.run)
 
     async def _definition(self, signed: SignedRequest) -> AgentDefinition:
-        facts = await self._verified(signed)
-        if facts.plan is None:
-            raise NotFound("this run has nothing left to execute")
-        return facts.plan.agent
+        await self._verified(signed)
+        plan = await self._records.plan(signed.run)
+        if plan is None:
+            raise self._closed(signed.run)
+        return plan.agent
 
     async def _model_route(self, token: str) -> ModelRoute:
         run = self._secrets.run_of(token)
-        facts, _ = await self._facts(run)
-        plan = facts.plan
-        if facts.closed or plan is None:
+        plan = await self._records.plan(run)
+        if plan is None:
             raise Rejected("the run has ended", code="unauthorized")
         meta = plan.agent.manifest.get("_meta", {})
         return ModelRoute(
             run=run,
-            org=facts.org,
+            org=plan.org,
             model=plan.model,
             script=meta.get("dev.appstrate/demo"),
             input=plan.input,
@@ -289,8 +303,23 @@ class RunManager(Actor):
         )
 
     async def _start_pending(self, age: float) -> None:
-        for plan, sealed in await self._records.pending(age):
-            await self._live.ask(StartLiveRun(plan=plan, secret=self._secrets.open(sealed)))
+        for waiting in await self._records.pending(age):
+            try:
+                await self._live.ask(self._start_of(waiting))
+            except Rejected as refusal:
+                log.warning("run cannot be started", run=waiting.run, why=refusal.detail)
+                error = f"The run could not be started: {refusal.detail}"
+                report = Report(status="failed", error=error)
+                await conclude_surely(self._records, self._pubsub, waiting.run, report)
+
+    def _start_of(self, waiting: WaitingRun) -> StartLiveRun:
+        if waiting.plan is None:
+            raise Rejected("its plan cannot be read by this version")
+        try:
+            secret = self._secrets.open(waiting.sealed_secret)
+        except VaultError as error:
+            raise Rejected(str(error)) from None
+        return StartLiveRun(plan=waiting.plan, secret=secret)
 
     async def _reconcile(self) -> None:
         """Start runs that were inserted and never started, as when their launch was cut short."""
@@ -298,8 +327,8 @@ class RunManager(Actor):
             await asyncio.sleep(RECONCILE_SECONDS)
             try:
                 await self._start_pending(RECONCILE_SECONDS)
-            except Unavailable as refusal:
-                log.warning("pending runs not looked for", why=refusal.detail)
+            except (Unavailable, AskError) as problem:
+                log.warning("pending runs not looked for", why=str(problem))
 
     async def _renew_lease(self) -> None:
         who = self._identity

@@ -22,7 +22,10 @@ from actors.runs import (
     decide,
     effects,
 )
+from actors.runtime import Unavailable
 from adapters.postgres.pool import Pool
+
+MOST_EARLY = 1000
 
 # One statement and one round trip per event in sequence. $3 is its sequence, $4 whether it logs.
 INGEST = """
@@ -73,7 +76,7 @@ async def _ingest_other(pool: Pool, run: RunId, message_id: str, event: RunEvent
     async with pool.transaction() as connection:
         sink = await connection.fetchrow(
             """
-            SELECT last_sequence, closed_at IS NOT NULL AS closed, EXISTS (
+            SELECT last_sequence, early_events, closed_at IS NOT NULL AS closed, EXISTS (
                 SELECT 1 FROM run_messages WHERE run_id = $1 AND message_id = $2
             ) AS seen
             FROM run_sinks WHERE run_id = $1 FOR UPDATE
@@ -84,6 +87,10 @@ async def _ingest_other(pool: Pool, run: RunId, message_id: str, event: RunEvent
             return Ingested(outcome="replay", closed=True)
         if event.sequence <= sink["last_sequence"] or sink["seen"]:
             return Ingested(outcome="replay")
+        is_early = event.sequence > sink["last_sequence"] + 1
+        if is_early and sink["early_events"] >= MOST_EARLY:
+            waits = f"{MOST_EARLY} events wait for number {sink['last_sequence'] + 1} already"
+            raise Unavailable(waits, retry_after=1)
         kept = await connection.fetchval(
             """
             INSERT INTO run_early_events (run_id, sequence, message_id, event)
@@ -113,18 +120,38 @@ async def finalize(
     connection: asyncpg.Connection, run: RunId, report: Report, now: datetime
 ) -> list[LogLine] | None:
     """End a run within the caller's transaction. None when it had ended."""
-    open_sink = await connection.fetchval(
-        "SELECT 1 FROM run_sinks WHERE run_id = $1 AND closed_at IS NULL FOR UPDATE", run
-    )
-    if open_sink is None:
+    if not await _holds_open_sink(connection, run):
         return None
     lines = await _release(connection, run, in_sequence=False)
-    verdict = decide(report, await _facts(connection, run), now)
+    verdict = decide(report, await _facts(connection, run))
+    return lines + await _end(connection, run, verdict, now)
+
+
+async def abandon(
+    connection: asyncpg.Connection, run: RunId, error: str, now: datetime
+) -> list[LogLine] | None:
+    """The same, as failed with `error`, and without a look at what the run left."""
+    if not await _holds_open_sink(connection, run):
+        return None
+    await connection.execute("DELETE FROM run_early_events WHERE run_id = $1", run)
+    return await _end(connection, run, Verdict(status="failed", error=error), now)
+
+
+async def _holds_open_sink(connection: asyncpg.Connection, run: RunId) -> bool:
+    held = await connection.fetchval(
+        "SELECT 1 FROM run_sinks WHERE run_id = $1 AND closed_at IS NULL FOR UPDATE", run
+    )
+    return held is not None
+
+
+async def _end(
+    connection: asyncpg.Connection, run: RunId, verdict: Verdict, now: datetime
+) -> list[LogLine]:
     about: dict[str, str] = {"runId": run, "status": verdict.status}
     if verdict.error is not None:
         about["error"] = verdict.error
     completed = LogEntry(type="system", level="info", event="run_completed", data=about)
-    lines += await append(connection, run, [*verdict.logs, completed])
+    lines = await append(connection, run, [*verdict.logs, completed])
     await _write(connection, run, verdict, now)
     return lines
 
@@ -158,7 +185,10 @@ async def append(
 async def _release(
     connection: asyncpg.Connection, run: RunId, *, in_sequence: bool
 ) -> list[LogLine]:
-    """Apply events that came early: those whose turn it is, or all of them, gaps accepted."""
+    """Apply events that came early: those whose turn it is, or all of them, gaps accepted.
+
+    Those whose place another event has taken meanwhile are dropped.
+    """
     last = await connection.fetchval(
         "SELECT last_sequence FROM run_sinks WHERE run_id = $1 FOR UPDATE", run
     )
@@ -169,15 +199,17 @@ async def _release(
         """,
         run,
     )
+    late = [row["sequence"] for row in rows if row["sequence"] <= last]
     due: list[RunEvent] = []
     ids: list[str] = []
-    for row in rows:
+    for row in rows[len(late) :]:
         if in_sequence and row["sequence"] != last + 1:
             break
         last = row["sequence"]
         due.append(msgspec.convert(row["event"], RunEvent))
         ids.append(row["message_id"])
-    if not due:
+    done = late + [event.sequence for event in due]
+    if not done:
         return []
     left = [effects(event) for event in due]
     await connection.execute(
@@ -186,14 +218,14 @@ async def _release(
     )
     await connection.execute(
         "DELETE FROM run_early_events WHERE run_id = $1 AND sequence = ANY ($2)",
-        *(run, [event.sequence for event in due]),
+        *(run, done),
     )
     await connection.execute(
         """
         UPDATE run_sinks SET last_sequence = $2, early_events = early_events - $3
         WHERE run_id = $1
         """,
-        *(run, last, len(due)),
+        *(run, last, len(done)),
     )
     for totals in left:
         if totals.usage is not None or totals.cost is not None:
@@ -210,7 +242,7 @@ async def _release(
 async def _facts(connection: asyncpg.Connection, run: RunId) -> Facts:
     row = await connection.fetchrow(
         """
-        SELECT started_at, output_schema, token_usage, (
+        SELECT output_schema, token_usage, (
             SELECT data FROM run_logs WHERE run_id = $1 AND type = 'result' AND event = 'output'
             ORDER BY id DESC LIMIT 1
         ) AS output
@@ -221,7 +253,6 @@ async def _facts(connection: asyncpg.Connection, run: RunId) -> Facts:
     assert row is not None
     usage = row["token_usage"]
     return Facts(
-        started_at=row["started_at"],
         output_schema=row["output_schema"],
         output=row["output"],
         usage=None if usage is None else Usage(**usage),
@@ -234,9 +265,10 @@ async def _write(
     usage = verdict.usage.to_json() if verdict.usage else None
     await connection.execute(
         """
-        UPDATE runs SET status = $2, result = $3, error = $4, token_usage = $5,
-            cost = coalesce($6, cost), duration = $7, artifacts = $8, completed_at = $9,
-            plan = NULL
+        UPDATE runs SET status = $2, result = $3, error = $4, artifacts = $8, completed_at = $9,
+            token_usage = coalesce($5, token_usage), cost = coalesce($6, cost), plan = NULL,
+            duration = coalesce($7, least(2147483647, greatest(0,
+                1000 * extract(epoch FROM $9::timestamptz - started_at)))::integer)
         WHERE id = $1
         """,
         *(run, verdict.status, verdict.result, verdict.error, usage),

@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+import structlog
 
 from actors.contract import pick
 from actors.ids import ApplicationId, InstanceId, OrgId, RunId
@@ -22,9 +23,12 @@ from actors.runs import (
     RunPage,
     RunPlan,
     RunQuery,
+    WaitingRun,
 )
 from adapters.postgres.pool import Pool
-from adapters.postgres.run_sink import append, finalize, ingest
+from adapters.postgres.run_sink import abandon, append, finalize, ingest
+
+log = structlog.get_logger("runs")
 
 # All a client sees of a run, and not the plan, which is long.
 COLUMNS = """
@@ -99,7 +103,10 @@ class PostgresRunRecords:
         self, run: RunId, instance: InstanceId, boot: str, deadline: datetime, line: LogEntry
     ) -> tuple[Run, LogLine] | None:
         async with self._pool.transaction() as connection:
-            await connection.execute("SELECT 1 FROM run_sinks WHERE run_id = $1 FOR UPDATE", run)
+            await connection.execute(
+                "UPDATE run_sinks SET expires_at = greatest(expires_at, $2) WHERE run_id = $1",
+                *(run, deadline),
+            )
             row = await connection.fetchrow(
                 f"""
                 WITH r AS (
@@ -121,16 +128,15 @@ class PostgresRunRecords:
             """
             SELECT r.id AS run, r.org_id AS org, r.application_id AS application,
                    r.package_id AS package, s.secret_encrypted AS sealed_secret, s.expires_at,
-                   s.closed_at IS NOT NULL AS closed, r.plan
+                   s.closed_at IS NOT NULL AS closed
             FROM runs r JOIN run_sinks s ON s.run_id = r.id WHERE r.id = $1
             """,
             run,
         )
-        if row is None:
-            return None
-        plan = row["plan"]
-        fields = dict(row) | {"plan": None if plan is None else msgspec.convert(plan, RunPlan)}
-        return RunFacts(**fields)
+        return None if row is None else RunFacts(**dict(row))
+
+    async def plan(self, run: RunId) -> RunPlan | None:
+        return _plan(await self._pool.fetchval("SELECT plan FROM runs WHERE id = $1", run), run)
 
     async def ingest(
         self, run: RunId, message_id: str, event: RunEvent, effects: Effects
@@ -149,14 +155,11 @@ class PostgresRunRecords:
 
     async def finalize(self, run: RunId, report: Report, now: datetime) -> Ended | None:
         async with self._pool.transaction() as connection:
-            lines = await finalize(connection, run, report, now)
-            if lines is None:
-                return None
-            row = await connection.fetchrow(
-                f"SELECT {COLUMNS} FROM runs r {NAMES} WHERE r.id = $1", run
-            )
-        assert row is not None
-        return Ended(run=_run(row), lines=lines)
+            return await _ended(connection, run, await finalize(connection, run, report, now))
+
+    async def abandon(self, run: RunId, error: str, now: datetime) -> Ended | None:
+        async with self._pool.transaction() as connection:
+            return await _ended(connection, run, await abandon(connection, run, error, now))
 
     async def claim_instance(self, instance: InstanceId, boot: str, lease: float) -> None:
         await self._pool.execute(
@@ -181,16 +184,17 @@ class PostgresRunRecords:
         )
         return [row["id"] for row in rows]
 
-    async def pending(self, age: float) -> list[tuple[RunPlan, str]]:
+    async def pending(self, age: float) -> list[WaitingRun]:
         rows = await self._pool.fetch(
             """
-            SELECT r.plan, s.secret_encrypted FROM runs r JOIN run_sinks s ON s.run_id = r.id
-            WHERE r.status = 'pending' AND r.plan IS NOT NULL
-            AND r.started_at <= now() - make_interval(secs => $1) ORDER BY r.started_at, r.id
+            SELECT r.id AS run, r.plan, s.secret_encrypted AS sealed_secret
+            FROM runs r JOIN run_sinks s ON s.run_id = r.id
+            WHERE r.status = 'pending' AND r.started_at <= now() - make_interval(secs => $1)
+            ORDER BY r.started_at, r.id
             """,
             age,
         )
-        return [(msgspec.convert(row["plan"], RunPlan), row["secret_encrypted"]) for row in rows]
+        return [WaitingRun(**dict(row) | {"plan": _plan(row["plan"], row["run"])}) for row in rows]
 
     async def run(self, org: OrgId, application: ApplicationId, run: RunId) -> Run | None:
         row = await self._pool.fetchrow(
@@ -233,6 +237,26 @@ class PostgresRunRecords:
             *(org, run, since, levels, limit),
         )
         return [LogLine(**dict(row)) for row in rows]
+
+
+async def _ended(
+    connection: asyncpg.Connection, run: RunId, lines: list[LogLine] | None
+) -> Ended | None:
+    if lines is None:
+        return None
+    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM runs r {NAMES} WHERE r.id = $1", run)
+    assert row is not None
+    return Ended(run=_run(row), lines=lines)
+
+
+def _plan(document: Any, run: RunId) -> RunPlan | None:
+    if document is None:
+        return None
+    try:
+        return msgspec.convert(document, RunPlan)
+    except msgspec.ValidationError as error:
+        log.warning("the plan of a run cannot be read", run=run, why=str(error))
+        return None
 
 
 def _run(row: asyncpg.Record) -> Run:

@@ -1,4 +1,3 @@
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,8 +12,6 @@ from actors.runs.rules import RunLimits, resolve_input, run_timeout
 from actors.runtime import Rejected
 from support.packages import agent_manifest, typed_agent_manifest
 
-BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
-NOW = BEGAN + timedelta(seconds=2.5)
 USED = Usage(input_tokens=10, output_tokens=1)
 SCHEMA = {
     "type": "object",
@@ -26,7 +23,6 @@ SCHEMA = {
 
 def facts(schema: dict[str, Any] | None = None, **fields: Any) -> Facts:
     return Facts(
-        started_at=BEGAN,
         output_schema=schema,
         output=fields.get("output"),
         usage=fields.get("usage"),
@@ -38,17 +34,16 @@ def own(**fields: Any) -> Report:
 
 
 def test_a_good_report_is_a_success_with_its_output() -> None:
-    verdict = decide(own(status="success", output={"title": "x"}), facts(SCHEMA), NOW)
+    verdict = decide(own(status="success", output={"title": "x"}), facts(SCHEMA))
 
     assert (verdict.status, verdict.error) == ("success", None)
     assert verdict.result == {"output": {"title": "x"}}
-    assert verdict.duration == 2500
     assert [entry.event for entry in verdict.logs] == ["result"]
 
 
 def test_extra_properties_are_allowed_and_numbers_as_text_forgiven() -> None:
     output = {"title": "x", "n": "7", "more": True}
-    verdict = decide(own(status="success", output=output), facts(SCHEMA), NOW)
+    verdict = decide(own(status="success", output=output), facts(SCHEMA))
 
     assert verdict.status == "success"
     assert verdict.result == {"output": {"title": "x", "n": 7, "more": True}}
@@ -66,7 +61,7 @@ def test_extra_properties_are_allowed_and_numbers_as_text_forgiven() -> None:
 def test_an_output_that_does_not_fit_makes_a_failure_that_names_the_field(
     output: Any, words: str
 ) -> None:
-    verdict = decide(own(status="success", output=output), facts(SCHEMA), NOW)
+    verdict = decide(own(status="success", output=output), facts(SCHEMA))
 
     assert verdict.status == "failed"
     assert words in (verdict.error or "")
@@ -74,23 +69,23 @@ def test_an_output_that_does_not_fit_makes_a_failure_that_names_the_field(
 
 
 def test_only_a_success_is_checked() -> None:
-    verdict = decide(own(status="timeout", error="late"), facts(SCHEMA), NOW)
+    verdict = decide(own(status="timeout", error="late"), facts(SCHEMA))
 
     assert (verdict.status, verdict.error) == ("timeout", "late")
 
 
 def test_usage_is_the_reports_else_the_last_known_else_nothing() -> None:
     known = Usage(input_tokens=3, output_tokens=3)
-    assert decide(own(status="success"), facts(), NOW).usage == USED
-    assert decide(Report(status="failed"), facts(usage=known), NOW).usage == known
-    assert decide(Report(status="failed"), facts(), NOW).usage is None
-    assert decide(Report(status="success"), facts(), NOW).status == "failed"
-    assert decide(Report(status="success"), facts(usage=known), NOW).status == "success"
+    assert decide(own(status="success"), facts()).usage == USED
+    assert decide(Report(status="failed"), facts(usage=known)).usage == known
+    assert decide(Report(status="failed"), facts()).usage is None
+    assert decide(Report(status="success"), facts()).status == "failed"
+    assert decide(Report(status="success"), facts(usage=known)).status == "success"
 
 
 def test_whoever_else_reports_the_end_recovers_the_last_output() -> None:
-    verdict = decide(Report(status="cancelled", error="by user"), facts(output={"a": 1}), NOW)
-    of_itself = decide(own(status="failed", error="x"), facts(output={"a": 1}), NOW)
+    verdict = decide(Report(status="cancelled", error="by user"), facts(output={"a": 1}))
+    of_itself = decide(own(status="failed", error="x"), facts(output={"a": 1}))
 
     assert verdict.result == {"output": {"a": 1}}
     assert of_itself.result is None

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import aiohttp
@@ -40,7 +41,7 @@ COPY_AS_PENDING = """
 WITH r AS (
     INSERT INTO runs (id, org_id, application_id, package_id, agent_scope, agent_name, run_number,
                       version_label, version_ref, plan, started_at)
-    SELECT $2, org_id, application_id, package_id, agent_scope, agent_name, run_number + 1,
+    SELECT $2, org_id, application_id, package_id, agent_scope, agent_name, run_number + $3,
            version_label, version_ref, replace(plan::text, $1, $2)::json,
            now() - interval '1 minute'
     FROM runs WHERE id = $1
@@ -48,6 +49,14 @@ WITH r AS (
 INSERT INTO run_sinks (run_id, org_id, secret_encrypted, expires_at)
 SELECT $2, org_id, secret_encrypted, expires_at FROM run_sinks WHERE run_id = $1
 """
+
+
+def url_of(connect: dict[str, Any]) -> str:
+    """How an operator would write it."""
+    if "host" not in connect:
+        return str(connect["dsn"])
+    user = f"{connect['user']}:{connect['password']}"
+    return f"postgresql://{user}@/{connect['database']}?host={connect['host']}"
 
 
 def carrying(mark: str) -> list[int]:
@@ -134,21 +143,37 @@ async def test_no_acknowledged_row_is_lost_when_the_server_dies(server: ServerPr
 
 
 async def test_a_run_that_waited_is_executed_after_the_restart(
-    server: ServerProcess,
+    tmp_path: Path, postgres: Postgres, fake: FakeModel
 ) -> None:
-    """A pending run belongs to nobody yet, so a restart does not fail it."""
+    """A pending run belongs to nobody yet, so a restart does not fail it, unless it must."""
+    connect = await postgres.fresh_database()
+    server = ServerProcess(tmp_path / "data", DATABASE_URL=url_of(connect))
     await server.start()
     owner = await new_owner(server.url)
-    agent = await owner.new_agent("patient")
-    answers = await asyncio.gather(*(owner.launch(agent, {"modelId": "demo"}) for _ in range(8)))
+    name = fake.script("slow", Hang(), Say("done"))
+    await owner.new_model(fake, name)
+    cut = (await owner.launch(await owner.new_agent("slow"))).json["id"]
+    await eventually(lambda: fake.requests_of(name))
     await server.kill()
-    await server.start()
-    owner.url = server.url
-    runs = [await owner.wait(answer.json["id"]) for answer in answers]
+    whole, odd, sealed = (f"run_{uuid4()}" for _ in range(3))
+    database = await asyncpg.connect(**connect)
+    for number, run in enumerate((whole, odd, sealed), 1):
+        await database.execute(COPY_AS_PENDING, cut, run, number)
+    await database.execute("UPDATE runs SET plan = '{}' WHERE id = $1", odd)
+    other = "UPDATE run_sinks SET secret_encrypted = 'v1:other:x' WHERE run_id = $1"
+    await database.execute(other, sealed)
+    await database.close()
+    try:
+        await server.start()
+        owner.url = server.url
+        runs = [await owner.wait(run) for run in (cut, whole, odd, sealed)]
+    finally:
+        await server.stop()
 
-    assert {run["status"] for run in runs} <= {"success", "failed"}
-    for run in runs:
-        assert run["status"] == "success" or "Server restarted" in run["error"]
+    assert [run["status"] for run in runs] == ["failed", "success", "failed", "failed"]
+    assert "Server restarted" in runs[0]["error"]
+    assert "plan cannot be read" in runs[2]["error"]
+    assert "CONNECTION_ENCRYPTION_KEY" in runs[3]["error"]
 
 
 async def test_stopping_ends_runs_with_a_reason_and_leaves_nothing(
@@ -241,13 +266,7 @@ async def test_tier_1_runs_on_a_database_of_its_own(
 ) -> None:
     """And looks in it for runs nobody started, as those of a launch that was cut short."""
     connect = await postgres.fresh_database()
-    url = (
-        f"postgresql://{connect['user']}:{connect['password']}@/{connect['database']}"
-        f"?host={connect['host']}"
-        if "host" in connect
-        else str(connect["dsn"])
-    )
-    server = ServerProcess(tmp_path / "data", DATABASE_URL=url)
+    server = ServerProcess(tmp_path / "data", DATABASE_URL=url_of(connect))
     await server.start()
     try:
         owner = await new_owner(server.url)
@@ -262,7 +281,7 @@ async def test_tier_1_runs_on_a_database_of_its_own(
         await eventually(lambda: fake.requests_of(name))
         waiting = f"run_{uuid4()}"
         database = await asyncpg.connect(**connect)
-        await database.execute(COPY_AS_PENDING, slow, waiting)
+        await database.execute(COPY_AS_PENDING, slow, waiting, 1)
         await database.close()
         assert (await owner.wait(waiting))["status"] == "success"
     finally:

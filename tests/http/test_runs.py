@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from actors.runtime.address import State
+from appstrate.boot import Server
 from support.api import Api
 from support.fake_model import Fail, FakeModel, Hang, Say, Step
 from support.packages import SKILL, skill_archive, skill_manifest, typed_agent_manifest
@@ -341,6 +343,45 @@ async def test_waiting_ends_with_the_run_or_with_the_wait(owner: Api, fake: Fake
     assert 0.25 < took < 3
     assert (await waiting)["status"] == "cancelled"
     assert (await owner.get(f"/api/runs/{run}?wait=rubbish")).status == 400
+
+
+async def test_whatever_a_model_writes_its_run_goes_on(owner: Api, fake: FakeModel) -> None:
+    name = fake.script(
+        "odd",
+        Say("Half-\ud83d-pair.", {"bash": {"command": "echo \0"}, "read": {"path": "\ud83d"}}),
+        Say(
+            "",
+            {"log": {"level": "info", "message": "\0 and \ud83d"}, "nothing\ude00": {"a": 10**400}},
+        ),
+        Say("", {"output": {"data": {"summary": "\0 and \ud83d", "score": float("nan")}}}),
+        Say("", {"output": {"data": {"summary": "\0 and \ud83d"}}}),
+    )
+    await owner.new_model(fake, name)
+    run = await owner.finished(await owner.new_agent("odd", **TYPED), {"input": {"topic": "x"}})
+    told = {line["message"] for line in await owner.logs(run["id"])}
+
+    assert run["status"] == "success", run
+    assert run["result"] == {"output": {"summary": "\ufffd and \ufffd"}}
+    assert {"Half-\ufffd-pair.", "\ufffd and \ufffd", "Tool error: bash"} <= told
+
+
+async def test_a_run_that_cannot_start_now_is_taken_and_started_later(
+    owner: Api, server: Server
+) -> None:
+    agent = await owner.new_agent("later")
+    supervisor, manager = server.at.run_supervisor, server.at.run_manager
+    actor: Any = supervisor._actor
+    supervisor.unbind(State.UNAVAILABLE)
+    try:
+        launched = await owner.launch(agent, {"modelId": "demo"})
+    finally:
+        supervisor.bind(actor)
+    waiting = await owner.get(f"/api/runs/{launched.json['id']}")
+    looking: Any = manager._actor
+    await looking._start_pending(0)
+
+    assert (launched.status, waiting.json["status"]) == (201, "pending")
+    assert (await owner.wait(launched.json["id"]))["status"] == "success"
 
 
 async def test_many_runs_at_once_all_end(owner: Api) -> None:

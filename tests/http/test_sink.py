@@ -14,7 +14,7 @@ from actors.runs.signing import sign
 from appstrate.boot import Server
 from support.api import Answer, Api
 from support.fake_model import FakeModel, Hang
-from support.sinks import secret_of
+from support.sinks import database_of, secret_of
 from support.waiting import eventually
 
 
@@ -123,6 +123,49 @@ async def test_early_events_wait_for_their_turn(played: PlayedRun) -> None:
 
     assert [a.json["outcome"] for a in (gap_filled, following)] == ["persisted", "persisted"]
     assert await played.messages() == ["line 1", "line 2", "line 3", "line 4"]
+
+
+async def test_an_early_event_whose_place_was_taken_is_dropped(
+    played: PlayedRun, server: Server
+) -> None:
+    """As when its number came again, under another id, while its predecessor was being stored."""
+    await played.log(5, "early")
+    await database_of(server).execute(
+        "UPDATE run_sinks SET last_sequence = 6 WHERE run_id = $1", played.id
+    )
+    await played.log(7, "line 7")
+    await played.log(9, "line 9")
+    await played.finalize(status="success", usage=OK_USAGE)
+
+    assert await played.messages() == ["line 7", "line 9"]
+    left = "SELECT early_events, last_sequence FROM run_sinks WHERE run_id = $1"
+    assert tuple(await database_of(server).fetchrow(left, played.id)) == (0, 9)
+
+
+async def test_early_events_are_counted(played: PlayedRun, server: Server) -> None:
+    await played.log(3, "line 3")
+    full = "UPDATE run_sinks SET early_events = 1000 WHERE run_id = $1"
+    await database_of(server).execute(full, played.id)
+    refused = await played.log(4, "line 4")
+
+    assert (refused.status, refused.code) == (503, "unavailable")
+    assert "number 1 already" in refused.json["detail"]
+    assert (await played.log(1, "line 1")).json["outcome"] == "persisted"
+
+
+async def test_a_run_whose_end_cannot_be_worked_out_still_ends(
+    played: PlayedRun, server: Server
+) -> None:
+    await played.log(2, "early")
+    odd = """UPDATE runs SET token_usage = '{"not": "usage"}' WHERE id = $1"""
+    await database_of(server).execute(odd, played.id)
+    answer = await played.finalize(status="success", usage=OK_USAGE)
+    run = await played.now()
+
+    assert answer.status == 200
+    assert run["status"] == "failed"
+    assert "could not record" in run["error"]
+    assert (await played.api.logs(played.id))[-1]["event"] == "run_completed"
 
 
 async def test_a_storm_of_events_out_of_order_ends_in_order(played: PlayedRun) -> None:

@@ -6,6 +6,12 @@ from actors.ids import RunId
 from appstrate.boot import Server
 
 
+def database_of(server: Server) -> Any:
+    """The pool that the server's own records are read from."""
+    manager: Any = server.at.run_manager._actor
+    return manager._records._pool
+
+
 async def secret_of(server: Server, run: str) -> str:
     """What only the run and the server know; a test that plays the run knows it too."""
     manager: Any = server.at.run_manager._actor
