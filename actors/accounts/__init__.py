@@ -2,7 +2,6 @@
 
 from actors.accounts.accounts import Accounts as Accounts
 from actors.accounts.accounts import Authenticate as Authenticate
-from actors.accounts.accounts import Authentication as Authentication
 from actors.accounts.accounts import CreateApiKey as CreateApiKey
 from actors.accounts.accounts import CreateOrganization as CreateOrganization
 from actors.accounts.accounts import IssuedKey as IssuedKey
@@ -15,6 +14,8 @@ from actors.accounts.accounts import SignedIn as SignedIn
 from actors.accounts.accounts import SignIn as SignIn
 from actors.accounts.accounts import SignOut as SignOut
 from actors.accounts.accounts import SignUp as SignUp
+from actors.accounts.authentication import Authentication as Authentication
+from actors.accounts.authentication import Credentials as Credentials
 from actors.accounts.records import AccountRecords as AccountRecords
 from actors.accounts.records import ApiKey as ApiKey
 from actors.accounts.records import Application as Application

@@ -1,17 +1,22 @@
 """Users, sessions, organizations, applications and API keys."""
 
 import asyncio
-import hashlib
 import secrets
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
+from actors.accounts.authentication import (
+    SESSION_LIFE,
+    Authentication,
+    Authenticator,
+    Credentials,
+    digest,
+)
 from actors.accounts.passwords import hash_password, verify_password
-from actors.accounts.permissions import OF_ROLE, grantable
+from actors.accounts.permissions import grantable
 from actors.accounts.records import (
     AccountRecords,
     ApiKey,
@@ -30,13 +35,8 @@ from actors.runtime import (
     NotFound,
     Rejected,
     Request,
-    Unavailable,
 )
 
-SESSION_LIFE = timedelta(days=7)
-RENEW_AFTER = timedelta(days=1)
-CACHE_SECONDS = 5.0
-CACHE_ENTRIES = 10_000
 TOUCH_SECONDS = 10.0
 
 
@@ -73,28 +73,15 @@ class SignOut(Request["Accounts", None], frozen=True, kw_only=True):
     token: str
 
 
-class Authentication(msgspec.Struct, frozen=True, kw_only=True):
-    """Who calls. `session` and `user` are there for cookies; `renewed` asks for a new cookie."""
-
-    caller: Caller
-    user: User | None = None
-    session: Session | None = None
-    renewed: bool = False
-
-
 class Authenticate(Request["Accounts", Authentication], frozen=True, kw_only=True):
     """Turn a session token or an API key into a Caller.
 
-    `org` and `application` are what the request's headers name. A session needs them to act
-    within an organization: one the user is no member of is refused with `forbidden`, an
-    application that is not in it with `NotFound`. A key brings its own; different ones are
+    A session that names an organization its user is no member of is refused with `forbidden`,
+    an application that is not in it with `NotFound`. A key brings its own; different ones are
     refused with `forbidden`. Invalid credentials are refused with `unauthorized`.
     """
 
-    session: str | None = None
-    api_key: str | None = None
-    org: str | None = None
-    application: str | None = None
+    credentials: Credentials
 
 
 class NewOrganization(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,8 +162,6 @@ AccountsMessage: TypeAlias = (
 class Accounts(Actor):
     """Knows who may do what.
 
-    An authentication is remembered for a few seconds, because every request needs one; whatever
-    ends one on this instance empties that memory. `last_used_at` of keys is written in batches.
     Hashing passwords has a narrow lane, as it costs memory and processor time.
     """
 
@@ -188,26 +173,24 @@ class Accounts(Actor):
         super().__init__()
         self._records = records
         self._now = now
-        self._known: dict[Authenticate, tuple[float, Authentication]] = {}
-        self._used: dict[ApiKeyId, datetime] = {}
+        self._authenticator = Authenticator(records, now)
 
     async def started(self) -> None:
         self.own(self._write_uses(), "key uses")
 
     async def stopped(self) -> None:
-        await self._flush_uses()
+        await self._authenticator.write_uses()
 
     async def receive(self, message: AccountsMessage) -> Any:
         match message:
             case Authenticate():
-                return await self._authenticate(message)
+                return await self._authenticator.authenticate(message.credentials)
             case SignUp():
                 return await self._sign_up(message)
             case SignIn():
                 return await self._sign_in(message)
             case SignOut():
-                self._known.clear()
-                return await self._records.end_session(_hash(message.token))
+                return await self._sign_out(message)
             case CreateOrganization():
                 return await self._create_organization(message)
             case ListOrganizations():
@@ -257,74 +240,14 @@ class Accounts(Actor):
             user_agent=agent[:500] if agent else None,
         )
         token = secrets.token_urlsafe(32)
-        await self._records.add_session(session, _hash(token))
+        await self._records.add_session(session, digest(token))
         return SignedIn(user=user, session=session, token=token)
 
-    async def _authenticate(self, message: Authenticate) -> Authentication:
-        known = self._known.get(message)
-        if known is not None and known[0] > time.monotonic():
-            found = known[1]
-        else:
-            if message.api_key is not None:
-                found = await self._by_key(message, message.api_key)
-            else:
-                found = await self._by_session(message, message.session or "")
-            self._remember(message, found)
-        if found.caller.api_key is not None:
-            self._used[found.caller.api_key] = self._now()
-        return found
-
-    def _remember(self, message: Authenticate, found: Authentication) -> None:
-        if found.renewed:
-            return
-        if len(self._known) >= CACHE_ENTRIES:
-            self._known.clear()
-        self._known[message] = (time.monotonic() + CACHE_SECONDS, found)
-
-    async def _by_key(self, message: Authenticate, secret: str) -> Authentication:
-        key = await self._records.key(_hash(secret))
-        if key is None or key.role is None:
-            raise Rejected("this API key is not valid", code="unauthorized")
-        if key.revoked or key.expired:
-            why = "revoked" if key.revoked else "expired"
-            raise Rejected(f"this API key is {why}", code="unauthorized")
-        if message.org not in (None, key.org_id):
-            raise Rejected("this API key belongs to another organization", code="forbidden")
-        if message.application not in (None, key.application_id):
-            raise Rejected("this API key belongs to another application", code="forbidden")
-        caller = Caller(
-            user=key.user_id,
-            email=key.email,
-            permissions=grantable(key.role) & frozenset(key.scopes),
-            org=key.org_id,
-            role=key.role,
-            application=key.application_id,
-            api_key=key.id,
-        )
-        return Authentication(caller=caller)
-
-    async def _by_session(self, message: Authenticate, token: str) -> Authentication:
-        facts = await self._records.session(_hash(token), message.org, message.application)
-        if facts is None:
-            raise Rejected("this session has ended: sign in again", code="unauthorized")
-        if message.org is not None and facts.role is None:
-            raise Rejected("you are not a member of this organization", code="forbidden")
-        if message.application is not None and facts.application_id is None:
-            raise NotFound("there is no such application in this organization")
-        session, renewed = facts.session, False
-        if self._now() - session.updated_at > RENEW_AFTER:
-            session = msgspec.structs.replace(session, expires_at=self._now() + SESSION_LIFE)
-            await self._records.renew_session(session.id, session.expires_at)
-            renewed = True
-        caller = Caller(
-            user=facts.user.id,
-            email=facts.user.email,
-            permissions=OF_ROLE[facts.role] if facts.role else frozenset(),
-            org=OrgId(message.org) if message.org else None,
-            role=facts.role,
-            application=facts.application_id,
-        )
-        return Authentication(caller=caller, user=facts.user, session=session, renewed=renewed)
+    async def _sign_out(self, message: SignOut) -> None:
+        try:
+            await self._records.end_session(digest(message.token))
+        finally:
+            self._authenticator.forget()
 
     async def _create_organization(self, message: CreateOrganization) -> NewOrganization:
         name, wanted = message.name.strip(), message.slug
@@ -359,7 +282,7 @@ class Accounts(Actor):
                 org_id=org,
                 application_id=application,
                 name=message.name.strip(),
-                key_hash=_hash(secret),
+                key_hash=digest(secret),
                 key_prefix=issued.key_prefix,
                 scopes=scopes,
                 created_by=caller.user,
@@ -369,24 +292,14 @@ class Accounts(Actor):
         return issued
 
     async def _revoke_key(self, message: RevokeApiKey) -> None:
-        if not await self._records.revoke_key(*message.caller.tenant, message.key):
+        try:
+            revoked = await self._records.revoke_key(*message.caller.tenant, message.key)
+        finally:
+            self._authenticator.forget()
+        if not revoked:
             raise NotFound("there is no such API key")
-        self._known.clear()
 
     async def _write_uses(self) -> None:
         while True:
             await asyncio.sleep(TOUCH_SECONDS)
-            await self._flush_uses()
-
-    async def _flush_uses(self) -> None:
-        used, self._used = self._used, {}
-        if used:
-            try:
-                await self._records.touch_keys(used)
-            except Unavailable:
-                self._used = used | self._used
-
-
-def _hash(secret: str) -> str:
-    """Tokens are 24 random bytes or more, so a plain digest protects them at rest."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+            await self._authenticator.write_uses()

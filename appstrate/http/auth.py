@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
-from actors.accounts import Authenticate, Authentication
+from actors.accounts import Authenticate, Authentication, Credentials
 from actors.addresses import Addresses
 from actors.egress import parse_address
 from actors.runtime import NotFound, Refusal, Rejected
@@ -103,7 +103,8 @@ async def authenticate(
     application = headers.get("X-Application-Id") or headers.get("X-App-Id") or None
     key = bearer(request)
     if key is not None:
-        found = await at.accounts.ask(Authenticate(api_key=key, org=org, application=application))
+        given = Credentials(api_key=key, org=org, application=application)
+        found = await at.accounts.ask(Authenticate(credentials=given))
     else:
         token = cookies.read(request)
         if token is None:
@@ -113,8 +114,8 @@ async def authenticate(
                 code="unauthorized" if presented else "authentication_required",
             )
         cookies.check_origin(request)
-        asked = Authenticate(session=token, org=org, application=application)
-        found = await at.accounts.ask(asked)
+        given = Credentials(session=token, org=org, application=application)
+        found = await at.accounts.ask(Authenticate(credentials=given))
     _check_scope(found, scope, application)
     return found
 

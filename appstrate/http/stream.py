@@ -2,12 +2,14 @@
 
 Log frames carry the log id as their `id`. A stream subscribes first, replays what the client has
 not seen, and then follows the bus. Positions count 1, 2, 3 … within a run's log: when one is
-skipped, or the subscription lagged, the log is read again from the last line that was sent.
+skipped, or the subscription lagged, the log is read again from the last line that was sent. The
+same is done after a silence, for the bus promises nothing.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,9 +21,10 @@ from actors.events import RunChanged, RunLine, RunLogged, RunMetered, RunUpdate,
 from actors.ids import RunId
 from actors.pubsub import Subscription, subscription
 from actors.runs import LogLine, ReadLog, ReadRun
-from actors.runtime import Event
+from actors.runtime import Event, Refusal, Unavailable
 
 SILENCE = 30.0
+AUTHORIZE_SECONDS = 10.0
 GONE_CHECK = 2.0
 WRITE_SECONDS = 60.0
 PAGE = 500
@@ -31,25 +34,29 @@ SEES_DEBUG = ("owner", "admin")
 
 @dataclass(slots=True, kw_only=True)
 class RunStream:
-    """A client following one run. `since` is the last log id it has; None means from now on."""
+    """A client following one run. `since` is the last log id it has; None means from now on.
+
+    `authorize` answers who the client is by now, or refuses: then the stream ends.
+    """
 
     at: Addresses
     request: web.Request
     caller: Caller
+    authorize: Callable[[], Awaitable[Caller]]
     run: RunId
     since: int | None
     verbose: bool = False
     channels: frozenset[str] = CHANNELS
     position: int | None = field(default=None, init=False)
+    update: RunUpdate | None = field(default=None, init=False)
+    authorized: float = field(default_factory=time.monotonic, init=False)
 
     async def serve(self, response: web.StreamResponse) -> None:
         """Send frames until the client goes away or the server stops."""
         await _write(response, _frame("ping", b""))
         while True:
             async with subscription(self.at.pubsub, run_topic(self.run)) as events:
-                run = await self.at.run_log.ask(ReadRun(caller=self.caller, run=self.run))
-                await self._send_update(response, run.update("UPDATE"))
-                await self._replay(response)
+                await self._catch_up(response)
                 lagged = await self._follow(response, events)
             if not lagged:
                 return
@@ -62,9 +69,12 @@ class RunStream:
         try:
             while not is_gone(self.request):
                 await asyncio.wait((waiting,), timeout=GONE_CHECK)
+                if not await self._still_allowed():
+                    return False
                 if not waiting.done():
                     if loop.time() - heard >= SILENCE:
                         await _write(response, _frame("ping", b""))
+                        await self._catch_up(response)
                         heard = loop.time()
                     continue
                 heard = loop.time()
@@ -79,21 +89,40 @@ class RunStream:
         finally:
             waiting.cancel()
 
+    async def _still_allowed(self) -> bool:
+        if time.monotonic() - self.authorized >= AUTHORIZE_SECONDS:
+            self.authorized = time.monotonic()
+            try:
+                self.caller = await self.authorize()
+            except Unavailable:
+                pass  # nobody knows for now; what the stream shows comes from the same database
+            except Refusal:
+                return False
+        return True
+
+    async def _catch_up(self, response: web.StreamResponse) -> None:
+        """Send what the run is by now, if the client does not know it, and the lines it lacks."""
+        run = await self.at.run_log.ask(ReadRun(caller=self.caller, run=self.run))
+        if run.update("UPDATE") != self.update:
+            await self._send_update(response, run.update("UPDATE"))
+        await self._replay(response)
+
     async def _send(self, response: web.StreamResponse, event: Event) -> None:
         match event:
             case RunChanged():
                 await self._send_update(response, event.update)
             case RunLogged() if self.since is None or event.line.id > self.since:
-                if self.position is not None and event.position != self.position + 1:
-                    await self._replay(response)
-                else:
+                if self.since is None or event.position - 1 == self.position:
                     await self._send_lines(response, [(event.position, event.line)])
+                else:
+                    await self._replay(response)
             case RunMetered() if "run_metric" in self.channels:
                 await _write(response, _frame("run_metric", msgspec.json.encode(event.totals)))
             case _:
                 pass
 
     async def _send_update(self, response: web.StreamResponse, update: RunUpdate) -> None:
+        self.update = update
         if "run_update" in self.channels:
             await _write(response, _frame("run_update", msgspec.json.encode(update)))
 

@@ -1,5 +1,6 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -147,6 +148,33 @@ async def test_a_key_acts_in_its_application_until_it_is_revoked(owner: Api) -> 
     assert (await owner.delete(f"/api/api-keys/{made['id']}")).status == 204
     dead = await key.get("/api/agents")
     assert (dead.status, dead.code) == (401, "unauthorized")
+
+
+async def test_a_key_that_is_being_read_as_it_is_revoked_is_not_remembered(
+    owner: Api, server: Server
+) -> None:
+    made = (await owner.post("/api/api-keys", {"name": "short"})).json
+    key = Api(owner.url, headers={"Authorization": f"Bearer {made['key']}"})
+    accounts: Any = server.at.accounts._actor
+    authenticator = accounts._authenticator
+    records, read, go_on = authenticator._records, asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def key(self, key_hash: str) -> object:
+            found = await records.key(key_hash)
+            read.set()
+            await go_on.wait()
+            return found
+
+    authenticator._records = Slow()
+    reading = asyncio.create_task(key.get("/api/agents"))
+    await read.wait()
+    authenticator._records = records
+    assert (await owner.delete(f"/api/api-keys/{made['id']}")).status == 204
+    go_on.set()
+
+    assert (await reading).status == 200
+    assert (await key.get("/api/agents")).status == 401
 
 
 async def test_a_key_holds_its_scopes_and_never_administers(owner: Api) -> None:

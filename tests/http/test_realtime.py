@@ -7,9 +7,15 @@ from typing import Any
 import aiohttp
 import pytest
 
+from actors.ids import RunId
+from actors.runs import LogEntry
+from adapters.postgres.run_sink import append
 from appstrate.boot import Server
+from appstrate.http import stream
 from support.api import Api, new_owner
-from support.fake_model import FakeModel, Say
+from support.fake_model import FakeModel, Hang, Say
+from support.sinks import database_of
+from support.waiting import eventually
 
 Frame = tuple[str, str | None, Any]
 
@@ -154,3 +160,67 @@ async def test_a_stream_needs_the_right_somebody(owner: Api, server: Server) -> 
     assert (await Api(owner.url).get(f"{path}?token={token}")).status == 404
     assert (await Api(owner.url).get(f"{path}?token={narrow}")).status == 403
     assert (await bare.get(path)).status == 400
+
+
+@pytest.fixture
+async def hanging(owner: Api, fake: FakeModel) -> str:
+    """A run in which nothing happens any more."""
+    name = fake.script(f"hang-{owner.org['slug']}", Hang())
+    await owner.new_model(fake, name)
+    run = str((await owner.launch(await owner.new_agent("hanging"))).json["id"])
+    await eventually(lambda: fake.requests_of(name))
+    return run
+
+
+async def write_unheard(server: Server, run: str, message: str) -> None:
+    """Add a line to a log as if the bus had lost the event."""
+    async with database_of(server).transaction() as connection:
+        await append(connection, RunId(run), [LogEntry(message=message)])
+
+
+async def messages(frames: AsyncGenerator[Frame, None], count: int) -> list[str]:
+    found: list[str] = []
+    async with asyncio.timeout(10):
+        async for name, _, data in frames:
+            if name == "run_log":
+                found.append(data["message"])
+                if len(found) == count:
+                    break
+    return found
+
+
+async def test_what_the_bus_lost_is_read_after_a_silence(
+    owner: Api, server: Server, hanging: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "GONE_CHECK", 0.05)
+    monkeypatch.setattr(stream, "SILENCE", 0.1)
+    last = (await owner.logs(hanging))[-1]["id"]
+    async with opened(owner, stream_of(owner, hanging), {"Last-Event-ID": str(last)}) as frames:
+        assert [(await anext(frames))[0] for _ in range(3)] == ["ping", "run_update", "ping"]
+        await write_unheard(server, hanging, "unheard")
+        assert await messages(frames, 1) == ["unheard"]
+
+
+async def test_what_the_bus_lost_is_read_before_what_follows(
+    owner: Api, server: Server, hanging: str
+) -> None:
+    last = (await owner.logs(hanging))[-1]["id"]
+    async with opened(owner, stream_of(owner, hanging), {"Last-Event-ID": str(last)}) as frames:
+        assert [(await anext(frames))[0] for _ in range(2)] == ["ping", "run_update"]
+        await write_unheard(server, hanging, "unheard")
+        await owner.post(f"/api/runs/{hanging}/cancel")
+
+        assert (await messages(frames, 2))[0] == "unheard"
+
+
+async def test_a_stream_ends_with_the_key_that_opened_it(
+    owner: Api, hanging: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "GONE_CHECK", 0.05)
+    monkeypatch.setattr(stream, "AUTHORIZE_SECONDS", 0.1)
+    made = (await owner.post("/api/api-keys", {"name": "short"})).json
+    async with opened(owner, f"/api/realtime/runs/{hanging}?token={made['key']}") as frames:
+        assert [(await anext(frames))[0] for _ in range(2)] == ["ping", "run_update"]
+        await owner.delete(f"/api/api-keys/{made['id']}")
+        async with asyncio.timeout(10):
+            assert [frame async for frame in frames] == []

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from actors.accounts import Authenticate, SignedIn, SignIn, SignOut, SignUp
+from actors.accounts import Authenticate, Credentials, SignedIn, SignIn, SignOut, SignUp
 from actors.runtime import Rejected
 from appstrate.http.app import COOKIES
 from appstrate.http.call import Call, Routes, Scope
@@ -69,7 +69,7 @@ async def get_session(call: Call) -> Any:
     if token is None:
         return json_response(None)
     try:
-        found = await call.at.accounts.ask(Authenticate(session=token))
+        found = await call.at.accounts.ask(Authenticate(credentials=Credentials(session=token)))
     except Rejected:
         return json_response(None)
     return {"session": found.session, "user": found.user}

@@ -1,10 +1,11 @@
 """Live streams."""
 
 import contextlib
+from functools import partial
 
 from aiohttp import web
 
-from actors.accounts import Authenticate, Caller
+from actors.accounts import Authenticate, Caller, Credentials
 from actors.runs import ReadRun
 from actors.runtime import NotFound, Rejected
 from appstrate.http.app import COOKIES
@@ -24,6 +25,7 @@ async def follow_run(call: Call) -> web.StreamResponse:
         at=call.at,
         request=call.request,
         caller=caller,
+        authorize=partial(_caller, call),
         run=call.run,
         since=_since(call),
         verbose=call.query("verbose") == "true",
@@ -39,7 +41,7 @@ async def _caller(call: Call) -> Caller:
     """Streams take their credentials where an EventSource can put them: in the query."""
     key = call.query("token") or bearer(call.request)
     if key is not None:
-        found = await call.at.accounts.ask(Authenticate(api_key=key))
+        found = await call.at.accounts.ask(Authenticate(credentials=Credentials(api_key=key)))
         found.caller.require("runs:read")
         return found.caller
     token = call.request.app[COOKIES].read(call.request)
@@ -50,8 +52,8 @@ async def _caller(call: Call) -> Caller:
     org, application = call.query("orgId"), call.query("applicationId")
     if org is None or application is None:
         raise Rejected("the parameters orgId and applicationId are required", param="orgId")
-    asked = Authenticate(session=token, org=org, application=application)
-    caller = (await call.at.accounts.ask(asked)).caller
+    given = Credentials(session=token, org=org, application=application)
+    caller = (await call.at.accounts.ask(Authenticate(credentials=given))).caller
     if caller.application is None:
         raise NotFound("there is no such application in this organization")
     return caller
