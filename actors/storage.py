@@ -95,7 +95,7 @@ class Storage(Actor):
 
     async def _put(self, message: PutBlob) -> int:
         try:
-            body = _guarded(message.body, message.limit)
+            body = guarded(message.body, message.limit)
             return await self.put(msgspec.structs.replace(message, body=body))
         finally:
             await close_body(message.body)
@@ -125,8 +125,8 @@ async def close_body(body: Body) -> None:
         await close()
 
 
-async def _guarded(body: Body, limit: int | None) -> AsyncGenerator[bytes, None]:
-    """The same bytes, given up when they stop coming or are too many."""
+async def guarded(body: Body, limit: int | None = None) -> AsyncGenerator[bytes, None]:
+    """The same bytes, given up when none come for 30 s or more than `limit` have come."""
     size = 0
     while True:
         try:

@@ -26,6 +26,7 @@ from actors.packages.records import StoredVersion as StoredVersion
 from actors.packages.records import VersionRow as VersionRow
 from actors.packages.rules import admit as admit
 from actors.packages.rules import new_latest as new_latest
+from actors.packages.rules import touches_draft as touches_draft
 from actors.packages.views import AgentDetail as AgentDetail
 from actors.packages.views import PackageDetail as PackageDetail
 from actors.packages.views import split_name as split_name

@@ -26,11 +26,12 @@ from actors.packages.records import (
 )
 from actors.packages.shipped import publish_shipped
 from actors.packages.views import AgentDetail, PackageDetail, agent_detail, package_detail
-from actors.runtime import Actor, Address, Lane, NotFound, Refusal, Request
-from actors.storage import Blob, Body, OpenBlob, PutBlob, Storage, chunks, close_body
+from actors.runtime import Actor, Address, Lane, NotFound, Refusal, Request, Unavailable
+from actors.storage import Blob, Body, OpenBlob, PutBlob, Storage, chunks, close_body, guarded
 
 log = structlog.get_logger("packages")
 
+UPLOAD_SECONDS = 300.0
 STARTER = PackageId("@appstrate/hello-world")
 
 
@@ -46,8 +47,9 @@ class ImportedPackage(msgspec.Struct, frozen=True, kw_only=True):
 class ImportPackage(Request["Packages", ImportedPackage], frozen=True, kw_only=True):
     """Import an archive: write the draft, publish its version, install it. All or nothing.
 
-    Refuses an unusable archive with the archive codes, a name or version that is taken as
-    `rules.admit` says; `force` overwrites an unpublished draft and replaces published bytes.
+    The body may be idle for 30 s and take 300 s in all. Refuses an unusable archive with the
+    archive codes, a name or version that is taken as `rules.admit` says; `force` overwrites an
+    unpublished draft and replaces published bytes.
     """
 
     streaming = True
@@ -139,7 +141,8 @@ class Packages(Actor):
     """
 
     lanes = (
-        Lane("imports", 4, (ImportPackage, CreatePackage), limit=64),
+        Lane("imports", 16, (ImportPackage,), limit=64),  # as slow as those who send
+        Lane("writes", 4, (CreatePackage,), limit=64),
         Lane("bundles", 4, (OpenRunBundle,)),
         Lane("rest", 32),
     )
@@ -199,7 +202,9 @@ class Packages(Actor):
         )
 
     async def _create(self, message: CreatePackage) -> PackageId:
-        package = make_package(message.manifest, message.content, message.type)
+        package = await asyncio.to_thread(
+            make_package, message.manifest, message.content, message.type
+        )
         publication = replace(_publication(package, message.caller), only_new=True)
         await self._store(package, publication)
         return PackageId(package.id)
@@ -321,10 +326,14 @@ def _skill_files(archive: bytes) -> dict[str, bytes]:
 
 async def _collect(body: Body, limit: int) -> bytes:
     collected = bytearray()
-    async for chunk in body:
-        collected += chunk
-        if len(collected) > limit:
-            raise ArchiveInvalid(
-                f"the archive is larger than {limit // MIB} MiB", code="file_too_large"
-            )
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            async for chunk in guarded(body):
+                collected += chunk
+                if len(collected) > limit:
+                    raise ArchiveInvalid(
+                        f"the archive is larger than {limit // MIB} MiB", code="file_too_large"
+                    )
+    except TimeoutError:
+        raise Unavailable(f"the upload took longer than {UPLOAD_SECONDS:g} s") from None
     return bytes(collected)

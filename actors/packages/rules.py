@@ -26,10 +26,19 @@ def admit(existing: StoredPackage | None, publication: Publication) -> Outcome:
         raise Rejected(
             f"{name} is a package of type {existing.type}", code="type_mismatch", param="type"
         )
-    _check_draft(existing, publication)
+    if touches_draft(existing, publication):
+        _check_draft(existing, publication)
     if not publication.publish:
         return "drafted"
     return _admit_version(existing, publication)
+
+
+def touches_draft(existing: StoredPackage | None, publication: Publication) -> bool:
+    """Whether storing `publication` writes the draft. Bringing an older version again does not."""
+    if existing is None or not publication.publish:
+        return True
+    brought = publication.version, publication.integrity
+    return all((v.version, v.integrity) != brought for v in existing.versions[:-1])
 
 
 def new_latest(existing: StoredPackage | None, publication: Publication) -> bool:

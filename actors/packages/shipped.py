@@ -32,6 +32,8 @@ async def publish_shipped(
             fresh.append(await asyncio.to_thread(read_package, content))
         except Refusal as refusal:
             log.warning("shipped package skipped", file=path.name, why=refusal.detail)
+        except Exception:
+            log.exception("shipped package skipped", file=path.name)
     published = 0
     for package in sorted(fresh, key=lambda p: (p.id, Version(p.manifest["version"]))):
         version = package.manifest["version"]
@@ -46,6 +48,8 @@ async def publish_shipped(
             await publish(package)
         except Refusal as refusal:
             log.warning("shipped package skipped", package=package.id, why=refusal.detail)
+        except Exception:
+            log.exception("shipped package skipped", package=package.id)
         else:
             published += 1
             log.info("shipped package published", package=package.id, version=version)

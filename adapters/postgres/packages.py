@@ -19,6 +19,7 @@ from actors.packages import (
     admit,
     new_latest,
     split_name,
+    touches_draft,
 )
 from adapters.postgres.pool import Pool
 
@@ -67,7 +68,8 @@ class PostgresPackageRecords:
             row = await connection.fetchrow(f"{PACKAGE} WHERE p.id = $1", publication.package)
             existing = None if row is None else _package(row)
             outcome = admit(existing, publication)
-            await self._write_draft(connection, publication)
+            if touches_draft(existing, publication):
+                await self._write_draft(connection, publication)
             if outcome in ("inserted", "replaced"):
                 version = await self._write_version(connection, publication)
                 if new_latest(existing, publication):

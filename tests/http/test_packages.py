@@ -1,8 +1,11 @@
+import asyncio
 import io
 import json
 import zipfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from appstrate.boot import Server
@@ -75,6 +78,35 @@ async def test_versions_only_go_up(owner: Api) -> None:
     assert (old["version"], old["prompt"]) == ("1.2.0", "new")
     assert latest["version"] == "1.2.0"
     assert (await owner.get(f"/api/packages/agents/{name}?version=9")).status == 404
+
+
+async def test_bringing_an_older_version_again_leaves_the_draft_alone(owner: Api) -> None:
+    name = f"{owner.scope}/steady"
+    archives = [agent_archive(agent_manifest(name, version=f"1.{n}.0"), f"{n}") for n in range(3)]
+    for content in (archives[0], archives[1], archives[0], archives[2]):
+        assert (await owner.upload(content)).status == 201
+    detail = (await owner.get(f"/api/packages/agents/{name}")).json
+
+    assert (detail["version_count"], detail["prompt"]) == (3, "2")
+
+
+async def test_an_upload_that_stalls_is_given_up(
+    owner: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.storage.IDLE_SECONDS", 0.1)
+    go_on = asyncio.Event()
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield agent_archive()[:10]
+        await go_on.wait()
+
+    form = aiohttp.FormData()
+    form.add_field("file", stalling(), filename="package.afps")
+    answer = await owner.request("POST", "/api/packages/import", data=form)
+    go_on.set()
+
+    assert (answer.status, answer.code) == (503, "unavailable")
+    assert "nothing arrived" in answer.json["detail"]
 
 
 async def test_names_belong_to_whoever_came_first(owner: Api, server: Server) -> None:
