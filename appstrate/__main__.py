@@ -1,11 +1,8 @@
 """The `appstrate` command."""
 
-from appstrate.cli import app
+from appstrate.cli import main
 
-
-def main() -> None:
-    """Run the command line."""
-    app()
+__all__ = ["main"]
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
 
     The port is bound first and answers 503 until all actors are ready.
     """
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    _make_folder(settings.data_dir)
     lock = claim_instance(settings.data_dir / "instances", settings.instance)
     identity = Identity(instance=InstanceId(lock.name), boot=str(uuid4()))
     listening = _bind(settings)
@@ -89,18 +89,34 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
 
 
 async def serve(settings: Settings, started: Callable[[Server], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `started` is called once the server answers."""
-    stop = asyncio.Event()
+    """Serve until SIGTERM or SIGINT, at boot too; `started` is called once the server answers."""
     loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with serving(settings) as server:
+        loop.add_signal_handler(number, stopped.set)
+    stop = asyncio.ensure_future(stopped.wait())
+    async with contextlib.AsyncExitStack() as stack:
+        booting = asyncio.ensure_future(stack.enter_async_context(serving(settings)))
+        await asyncio.wait((booting, stop), return_when=asyncio.FIRST_COMPLETED)
+        if not booting.done():
+            log.info("stopping before the boot is over")
+            booting.cancel()
+            await asyncio.wait((booting,))
+            return
+        server = booting.result()
         record = settings.data_dir / "server.json"
         _write_record(record, server.url)
         started(server)
-        await stop.wait()
+        await stop
         log.info("stopping")
         record.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"DATA_DIR: {folder} cannot be made: {error.strerror}") from None
 
 
 def _bind(settings: Settings) -> socket.socket:

@@ -11,9 +11,24 @@ import msgspec
 from dotenv import dotenv_values
 
 
+class SettingsError(Exception):
+    """The environment cannot be used; `problems` has a line for each variable that is wrong."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
 def read_environment(folder: Path | None = None) -> dict[str, str]:
-    """The process's environment over the `.env` of a folder; empty values count as unset."""
-    file = dotenv_values((folder or Path.cwd()) / ".env")
+    """The process's environment over the `.env` of a folder; empty values count as unset.
+
+    Raises `SettingsError` for a file that cannot be read.
+    """
+    path = (folder or Path.cwd()) / ".env"
+    try:
+        file = dotenv_values(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{path}: cannot be read: {error}"]) from None
     merged = {k: v for k, v in file.items() if v} | {k: v for k, v in os.environ.items() if v}
     return {name: value.strip() for name, value in merged.items() if value.strip()}
 

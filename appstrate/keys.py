@@ -47,8 +47,12 @@ def read_keys(read: Reader, data_dir: Path, *, required: bool) -> tuple[Keys, tu
     missing = [name for name in SECRETS if name not in given]
     generated: tuple[str, ...] = ()
     if missing and not required and not read.problems:
-        kept, generated = _kept_secrets(data_dir, missing)
-        given |= kept
+        try:
+            kept, generated = _kept_secrets(data_dir, missing)
+        except (OSError, ValueError) as error:
+            read.problem("DATA_DIR", str(error))
+        else:
+            given |= kept
     active = read.matching("CONNECTION_ENCRYPTION_KEY_ID", KEY_ID) or "k1"
     encryption = _retired(read, "CONNECTION_ENCRYPTION_KEYS")
     if "CONNECTION_ENCRYPTION_KEY" in given:
@@ -86,9 +90,12 @@ def _key(read: Reader, name: str, text: str) -> bytes:
 def _kept_secrets(
     data_dir: Path, names: list[SecretName]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Secrets of a development server: made once, kept privately beside its data."""
+    """Secrets of a development server: made once, kept privately beside its data.
+
+    Raises `OSError` or `ValueError` when they cannot be read or kept.
+    """
     path = data_dir / "secrets.json"
-    kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    kept = _read_secrets(path) if path.exists() else {}
     fresh = tuple(name for name in names if name not in kept)
     if fresh:
         kept |= {name: base64.b64encode(secrets.token_bytes(32)).decode() for name in fresh}
@@ -99,3 +106,13 @@ def _kept_secrets(
             json.dump(kept, file, indent=2)
         unfinished.replace(path)
     return {name: kept[name] for name in names}, fresh
+
+
+def _read_secrets(path: Path) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ValueError(
+            f"{path} is damaged: bring it back from a backup. Deleting it makes new secrets, and "
+            "what was encrypted with the old ones is lost"
+        ) from None

@@ -11,7 +11,7 @@ from actors.egress import Egress
 from actors.runs import RunLimits
 from adapters.local.settings import LocalExecutorSettings, LocalStorageSettings
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
-from appstrate.environment import Reader
+from appstrate.environment import Reader, SettingsError
 from appstrate.http.app import HttpSettings
 from appstrate.http.auth import CookieSettings
 from appstrate.keys import Keys, read_keys
@@ -25,14 +25,6 @@ REFUSED = {
     "REDIS_URL": "Redis is not supported by this version yet: unset it",
     "S3_BUCKET": "S3 is not supported by this version yet: unset it",
 }
-
-
-class SettingsError(Exception):
-    """The environment cannot be used; `problems` has a line for each variable that is wrong."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +130,16 @@ def _database(read: Reader, data_dir: Path) -> EmbeddedSettings | ExternalSettin
     url = read.variables.get("DATABASE_URL")
     if url is None:
         return EmbeddedSettings(root=data_dir / "postgres")
-    if urlsplit(url).scheme not in ("postgres", "postgresql"):
+    try:
+        parts = urlsplit(url)
+        lost = "@" not in parts.netloc and "@" in url
+        usable = not lost and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        how = "is no URL: in a user name or password write / ? # @ : as %2F %3F %23 %40 %3A"
+        read.problem("DATABASE_URL", how)
+    elif not url.startswith(("postgres://", "postgresql://")):
         read.problem("DATABASE_URL", "must begin with postgres:// or postgresql://")
     return ExternalSettings(url=url, wait=read.integer("BOOT_WAIT_SECONDS", 30, most=3600))
 

@@ -118,7 +118,12 @@ class Actor(pykka.Actor):
         self._life.add_done_callback(lambda _: callback())
 
     async def retire(self, within: float) -> None:
-        """Serve what waits, for at most `within` seconds, then end. Idempotent, never raises."""
+        """Serve what waits, for at most `within` seconds, then end. Idempotent, never raises.
+
+        An actor that is still starting is interrupted.
+        """
+        if not self._is_open and not self.inbox.closed:
+            self._life.cancel()
         self._begin_stop(None)
         await asyncio.wait({self._life}, timeout=within)
         if not self._life.done():

@@ -22,6 +22,7 @@ from adapters.local.processes import (
     adopted,
     environment_of,
     exited,
+    folder_of,
     kill_tree,
     process_table,
     protect_server,
@@ -81,12 +82,18 @@ class LocalExecutor:
         return slot
 
     async def sweep(self) -> int:
-        """End what carries our mark from an earlier life, and remove the folders of its runs."""
+        """End what carries our mark from an earlier life or stands in one of its folders, and
+        remove those folders.
+        """
         mark = f"\0{RUNS_MARK}={self._root}\0".encode()
         found = [
             process
             for process in process_table().values()
-            if process.pid not in self._alive and mark in environment_of(process.pid)
+            if process.pid not in self._alive
+            and (
+                mark in environment_of(process.pid)
+                or folder_of(process.pid).is_relative_to(self._root)
+            )
         ]
         kill_tree(found)
         live = {slot.name for slot in self._alive.values()}

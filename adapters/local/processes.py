@@ -81,6 +81,14 @@ def environment_of(pid: int) -> bytes:
         return b""
 
 
+def folder_of(pid: int) -> Path:
+    """The working folder of a process; `/` when it may not be read."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink()
+    except OSError:
+        return Path("/")
+
+
 def adopted(own_children: Container[int], server_mark: bytes) -> list[Process]:
     """Children of this process that it did not start: what dead runs left.
 

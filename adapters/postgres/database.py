@@ -113,7 +113,6 @@ def _reason(error: Exception) -> str:
 
 
 def _without_password(url: str) -> str:
+    """Host, port and database: whatever a user name, password or option may be is left out."""
     parts = urlsplit(url)
-    host = parts.hostname or "the default socket"
-    port = f":{parts.port}" if parts.port else ""
-    return f"{host}{port}{parts.path}"
+    return (parts.netloc.rpartition("@")[2] or "the default socket") + parts.path

@@ -1,3 +1,3 @@
 """The command line."""
 
-from appstrate.cli.commands import app as app
+from appstrate.cli.commands import main as main

@@ -9,6 +9,8 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 
 T = TypeVar("T")
 
@@ -38,12 +40,9 @@ def serve() -> None:
     from appstrate.boot import serve as serve_until_stopped
     from appstrate.environment import read_environment
     from appstrate.logging import configure_logging
-    from appstrate.settings import SettingsError, read_settings
+    from appstrate.settings import read_settings
 
-    try:
-        settings = read_settings(read_environment())
-    except SettingsError as error:
-        _fail("these settings cannot be used:\n  " + "\n  ".join(error.problems))
+    settings = read_settings(read_environment())
     configure_logging(settings.log_level)
     if settings.generated:
         names = ", ".join(settings.generated)
@@ -159,7 +158,7 @@ def doctor() -> None:
     table = Table.grid(padding=(0, 2))
     for finding in findings:
         mark = {True: "[green]✓[/]", False: "[bold red]✗[/]", None: "·"}[finding.ok]
-        table.add_row(mark, finding.subject, finding.told)
+        table.add_row(mark, finding.subject, escape(finding.told))
     console.print(table)
     raise typer.Exit(1 if any(finding.ok is False for finding in findings) else 0)
 
@@ -196,7 +195,7 @@ def import_package(
     made = _run(_import(url, archive.name, archive.read_bytes(), force=force))
     console.print(f"Imported {made['packageId']} {made['version']} ({made['type']})")
     for warning in made.get("warnings", []):
-        errors.print(f"[yellow]{warning}[/]")
+        errors.print(Text(warning, "yellow"))
 
 
 async def _launch(
@@ -218,7 +217,7 @@ async def _launch(
     out = Console(quiet=True) if quiet else console
     async with Client(access.url, access.api_key) as client:
         launched: dict[str, Any] = await client.post(f"/api/agents/{agent}/run", body, **query)
-        out.print(f"Running {agent} as [bold]{launched['id']}[/]")
+        out.print(f"Running {escape(agent)} as [bold]{launched['id']}[/]")
         if not follow:
             return launched
         ended = await follow_run(client, launched["id"], out, verbose=verbose)
@@ -303,6 +302,18 @@ def _json_object(value: str) -> dict[str, Any]:
     return dict(found)
 
 
+def main() -> None:
+    """Run the command line; what the system or the settings refuse is told in a sentence."""
+    from appstrate.environment import SettingsError
+
+    try:
+        app()
+    except SettingsError as error:
+        _fail("these settings cannot be used:\n  " + "\n  ".join(error.problems))
+    except OSError as error:
+        _fail(str(error))
+
+
 def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work; what it cannot do is told in a sentence."""
     from appstrate.cli.access import AccessError
@@ -317,5 +328,5 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _fail(message: str, code: int = 1) -> NoReturn:
-    errors.print(f"[bold red]appstrate:[/] {message}", markup=True)
+    errors.print(f"[bold red]appstrate:[/] {escape(message)}")
     sys.exit(code)

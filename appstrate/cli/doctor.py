@@ -14,8 +14,8 @@ from adapters.postgres.embedded import EmbeddedPostgresError, binaries
 from adapters.postgres.settings import ExternalSettings
 from appstrate.cli.access import data_dir
 from appstrate.cli.background import running_server
-from appstrate.environment import read_environment
-from appstrate.settings import Settings, SettingsError, read_settings
+from appstrate.environment import SettingsError, read_environment
+from appstrate.settings import Settings, read_settings
 from appstrate.tiers import describe
 
 GIB = 1024**3
@@ -54,7 +54,7 @@ def _data(settings: Settings) -> Finding:
     folder = settings.data_dir
     while not folder.exists():
         folder = folder.parent
-    writable = os.access(folder, os.W_OK)
+    writable = folder.is_dir() and os.access(folder, os.W_OK)
     told = str(settings.data_dir) if writable else f"{folder} cannot be written: choose a DATA_DIR"
     return Finding("Data folder", ok=writable, told=told)
 

@@ -21,6 +21,7 @@ LABEL = "[demo model: scripted, no AI]"
 PLACEHOLDER = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
 SAMPLE_TEXT = f"{LABEL} sample text"
 DEPTH = 6
+LARGEST_SAMPLE = 1000
 
 
 def answer(script: Any, run_input: dict[str, Any], body: dict[str, Any]) -> Iterator[bytes]:
@@ -64,7 +65,7 @@ def sample(schema: dict[str, Any], depth: int = 0) -> Any:
         case "object" if depth < DEPTH:
             return _sample_object(schema, depth)
         case "array" if depth < DEPTH:
-            wanted = int(schema.get("minItems") or 0)
+            wanted = min(int(schema.get("minItems") or 0), LARGEST_SAMPLE)
             return [sample(as_object(schema.get("items")), depth + 1)] * wanted
         case "string":
             return _sample_text(schema)
@@ -90,7 +91,8 @@ def _sample_text(schema: dict[str, Any]) -> str:
         "uuid": "00000000-0000-4000-8000-000000000000",
     }
     text = formats.get(str(schema.get("format")), SAMPLE_TEXT)
-    shortest, longest = int(schema.get("minLength") or 0), schema.get("maxLength")
+    shortest = min(int(schema.get("minLength") or 0), LARGEST_SAMPLE)
+    longest = schema.get("maxLength")
     return text.ljust(shortest, ".")[: longest if isinstance(longest, int) else None]
 
 

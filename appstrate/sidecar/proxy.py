@@ -5,11 +5,12 @@ so the proxy needs to know nothing about providers. Bodies are passed on as they
 """
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 import structlog
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -102,7 +103,11 @@ class ModelProxy:
         return await self._forward(request, upstream, token)
 
     async def _perform(self, request: web.Request, upstream: Upstream) -> web.StreamResponse:
-        body = json.loads(b"".join([chunk async for chunk in request.content.iter_any()]))
+        content = b"".join([chunk async for chunk in request.content.iter_any()])
+        try:
+            body = msgspec.json.decode(content, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return _error(400, f"the body is no JSON object: {error}")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for event in answer(upstream.script, upstream.input, body):

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -259,6 +260,52 @@ async def test_an_external_database_is_waited_for_and_then_named(tmp_path: Path)
     assert "127.0.0.1:9/agents" in said
     assert "topsecret" not in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_boot_can_be_broken_off(tmp_path: Path, number: signal.Signals) -> None:
+    server = ServerProcess(
+        tmp_path / "data",
+        DATABASE_URL="postgresql://me:secret@127.0.0.1:9/agents",
+        BOOT_WAIT_SECONDS="60",
+    )
+    server.spawn()
+    await eventually(lambda: "waiting for DATABASE_URL" in server.log(), 20)
+    os.kill(server.pid, number)
+    async with asyncio.timeout(5):
+        assert await server.wait() == 0
+
+    assert "Traceback" not in server.log()
+    assert "could not start" not in server.log()
+
+
+async def test_the_embedded_database_survives_a_boot_that_is_broken_off(tmp_path: Path) -> None:
+    for milliseconds in (150, 400, 650, 900):
+        server = ServerProcess(tmp_path / "data")
+        server.spawn()
+        await asyncio.sleep(milliseconds / 1000)
+        await server.stop()
+        assert "Traceback" not in server.log(), server.log()
+    await server.start()
+    await server.stop()
+
+
+async def test_a_folder_or_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "secrets.json").write_text('{"AUTH_SECRET": ')
+    for folder, words in (("file/data", "DATA_DIR: "), ("damaged", "secrets.json is damaged")):
+        served = subprocess.run(
+            [sys.executable, "-m", "appstrate", "serve"],
+            env=os.environ | {"DATA_DIR": str(tmp_path / folder), "PORT": "0"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert served.returncode == 1
+        assert words in served.stderr
+        assert "Traceback" not in served.stderr
 
 
 async def test_tier_1_runs_on_a_database_of_its_own(

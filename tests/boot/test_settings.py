@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
-from appstrate.environment import read_environment
+from appstrate.environment import SettingsError, read_environment
 from appstrate.paths import ROOT
-from appstrate.settings import SettingsError, read_settings
+from appstrate.settings import read_settings
 
 KEY = base64.b64encode(b"k" * 32).decode()
 SECRETS = {
@@ -98,6 +98,22 @@ def test_a_database_url_replaces_the_embedded_database(tmp_path: Path) -> None:
     )
 
     assert settings.database == ExternalSettings(url=url, wait=5)
+
+
+@pytest.mark.parametrize("password", ["pa/ss", "pa?ss", "pa#ss", "12/34"])
+def test_a_password_that_breaks_its_url_is_not_repeated(tmp_path: Path, password: str) -> None:
+    url = f"postgresql://me:{password}@db.example:5432/agents"
+    with pytest.raises(SettingsError) as caught:
+        read_settings({"DATA_DIR": str(tmp_path), "DATABASE_URL": url})
+
+    assert "DATABASE_URL: is no URL" in str(caught.value)
+    assert password not in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"AUTH_SECRET=\xff\n")
+    with pytest.raises(SettingsError, match=r"\.env: cannot be read"):
+        read_environment(tmp_path)
 
 
 def test_retired_keys_are_kept_for_reading(tmp_path: Path) -> None:

@@ -91,3 +91,10 @@ def test_a_schema_without_end_is_not_followed_for_ever() -> None:
     schema["properties"]["again"] = schema
 
     assert "again" in sample(schema)
+
+
+def test_a_schema_that_wants_a_mountain_gets_a_hill() -> None:
+    huge = {"type": "array", "minItems": 10**12, "items": {"type": "string", "minLength": 10**12}}
+    made = sample(huge)
+
+    assert (len(made), len(made[0])) == (1000, 1000)

@@ -86,9 +86,15 @@ async def proxy(lookup: Lookup) -> AsyncIterator[str]:
 async def ask(
     proxy: str, path: str = "/chat/completions", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
+    return await send(proxy, path, b'{"model": "m"}', headers)
+
+
+async def send(
+    proxy: str, path: str, body: bytes, headers: dict[str, str]
+) -> tuple[int, dict[str, str], bytes]:
     async with (
         aiohttp.ClientSession() as session,
-        session.post(proxy + "/llm" + path, data=b'{"model": "m"}', headers=headers) as answer,
+        session.post(proxy + "/llm" + path, data=body, headers=headers) as answer,
     ):
         return answer.status, dict(answer.headers), await answer.read()
 
@@ -113,6 +119,17 @@ async def test_the_token_is_replaced_by_the_key_wherever_it_stands(
     assert headers["host"] == provider.url.removeprefix("http://")
     assert body == b'{"model": "m"}'
     assert TOKEN not in str(provider.seen)
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"[" * 100_000])
+async def test_the_demo_model_is_asked_in_json(proxy: str, lookup: Lookup, body: bytes) -> None:
+    lookup.upstream = Upstream(base_url="", api_key="", demo=True)
+    status, _, answer = await send(
+        proxy, "/chat/completions", body, {"Authorization": f"Bearer {TOKEN}"}
+    )
+
+    assert status == 400
+    assert b"no JSON object" in answer
 
 
 async def test_a_server_without_keys_gets_no_header_for_one(

@@ -134,12 +134,13 @@ async def test_a_sweep_ends_what_an_earlier_life_left(
     (root / "old" / "workspace").mkdir(parents=True)
     environment = {"APPSTRATE_RUNS": str(root), "PATH": os.environ["PATH"]}
     left = subprocess.Popen(["sleep", "600"], env=environment)
+    hidden = subprocess.Popen(["sleep", "600"], env={}, cwd=root / "old" / "workspace")
     others = subprocess.Popen(["sleep", "600"], env=environment | {"APPSTRATE_RUNS": f"{root}0"})
     slot = await executor.make()
     await asyncio.sleep(0.05)
 
-    assert await executor.sweep() == 1
-    assert left.wait(5) == -signal.SIGKILL
+    assert await executor.sweep() == 2
+    assert left.wait(5) == hidden.wait(5) == -signal.SIGKILL
     assert others.poll() is None
     assert alive(slot.pid)
     assert [folder.name for folder in root.iterdir()] == [slot.name]
