@@ -76,6 +76,7 @@ def test_a_waiting_program_ends_with_its_parent() -> None:
     assert parent.stdout is not None
     agent = int(parent.stdout.readline())
     os.kill(parent.pid, signal.SIGKILL)
+    parent.stdout.close()
     parent.wait()
     deadline = time.monotonic() + 10
     while alive(agent):

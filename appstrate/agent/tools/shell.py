@@ -65,9 +65,10 @@ async def _run(command: list[str], workspace: Path, within: float) -> str:
         raise ToolError(f"{output.text()}\n[stopped after {within:g} s]") from None
     finally:
         output.close()
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
+                process.wait(1)
         process.stdout.close()
     text = output.text()
     if code != 0:

@@ -10,7 +10,9 @@ def test_instances_are_numbers_nobody_else_has(tmp_path: Path) -> None:
     assert (one.name, two.name) == ("1", "2")
     one.release()
 
-    assert claim_instance(tmp_path).name == "1"
+    again = claim_instance(tmp_path)
+    assert again.name == "1"
+    again.release()
     two.release()
 
 

@@ -105,7 +105,7 @@ async def test_kill_9_of_the_parent_loses_no_acknowledged_row(root: Path) -> Non
     os.kill(holder.pid, signal.SIGKILL)
     for line in holder.stdout:
         acknowledged = int(line)
-    holder.wait()
+    holder.communicate()
     server = EmbeddedPostgres(root)
     try:
         assert await count(await server.start()) >= acknowledged

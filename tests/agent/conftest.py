@@ -1,0 +1,22 @@
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from appstrate.agent.http import Connection
+
+
+@pytest.fixture(autouse=True)
+async def connections(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Closes what a test has connected; the agent itself ends with its process."""
+    made: list[Connection] = []
+    make: Any = Connection.__init__
+
+    def remember(self: Connection, *arguments: Any) -> None:
+        make(self, *arguments)
+        made.append(self)
+
+    monkeypatch.setattr(Connection, "__init__", remember)
+    yield
+    for connection in made:
+        connection.close()
