@@ -50,15 +50,19 @@ def decode_scrubbed(body: bytes) -> Any:
 def _decode(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except (UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise msgspec.DecodeError(str(error)) from None
+    except RecursionError:
+        raise _too_deep() from None
 
 
 def _decode_loosely(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise msgspec.DecodeError(str(error)) from None
+    except RecursionError:
+        raise _too_deep() from None
 
 
 def _bounded(body: bytes, value: Any) -> Any:
@@ -69,7 +73,11 @@ def _bounded(body: bytes, value: Any) -> Any:
         level = [child for item in level for child in _children(item)]
         if not level:
             return value
-    raise msgspec.ValidationError(f"it is nested more than {MOST_LEVELS} levels deep")
+    raise _too_deep()
+
+
+def _too_deep() -> msgspec.ValidationError:
+    return msgspec.ValidationError(f"it is nested more than {MOST_LEVELS} levels deep")
 
 
 def _children(value: Any) -> Iterator[Any]:
