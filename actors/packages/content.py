@@ -163,8 +163,10 @@ def _read_content(kind: PackageType, manifest: Manifest, archive: Archive) -> st
             raise ArchiveInvalid(
                 f"the entry_point {entry_point} is not in the archive", code="missing_content"
             )
-        return None
+        return archive.text("manifest.json")
     name = CONTENT_FILES[kind]
     content = archive.text(name) if name in archive else None
     check_content(kind, content)
+    if content is None and kind == "integration":
+        return archive.text("manifest.json")
     return content

@@ -103,6 +103,11 @@ def runtime_tools(manifest: Manifest) -> list[str]:
     return [tool for tool in known if tool in chosen]
 
 
+def integrations(manifest: Manifest) -> list[str]:
+    """The integrations an agent declares."""
+    return sorted(as_object(as_object(manifest.get("dependencies")).get("integrations")))
+
+
 def _version_problems(manifest: Manifest) -> Iterator[FieldProblem]:
     version = manifest.get("version")
     if isinstance(version, str) and not is_version(version):

@@ -26,7 +26,7 @@ def admit(existing: StoredPackage | None, publication: Publication) -> Outcome:
         raise Rejected(
             f"{name} is a package of type {existing.type}", code="type_mismatch", param="type"
         )
-    if touches_draft(existing, publication):
+    if publication.org is not None and touches_draft(existing, publication):
         _check_draft(existing, publication)
     if not publication.publish:
         return "drafted"
@@ -34,9 +34,11 @@ def admit(existing: StoredPackage | None, publication: Publication) -> Outcome:
 
 
 def touches_draft(existing: StoredPackage | None, publication: Publication) -> bool:
-    """Whether storing `publication` writes the draft. Bringing an older version again does not."""
+    """Whether storing `publication` writes the draft. Bringing an older version does not."""
     if existing is None or not publication.publish:
         return True
+    if publication.org is None and existing.latest is not None:
+        return moves_latest(publication.version, existing.latest)
     brought = publication.version, publication.integrity
     return all((v.version, v.integrity) != brought for v in existing.versions[:-1])
 
@@ -74,6 +76,8 @@ def _admit_version(existing: StoredPackage, publication: Publication) -> Outcome
             code="integrity_mismatch",
             param="version",
         )
+    if publication.org is None:
+        return "inserted"  # whoever ships packages may bring an older version later
     published = [Published(v.version, v.yanked) for v in existing.versions]
     if not newer_than_all(version, published):
         raise Rejected(

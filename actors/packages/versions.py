@@ -2,8 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from semantic_version import NpmSpec, Version
+import nodesemver
+from semantic_version import Version
+
+npm: Any = nodesemver  # it ships no types
+LONGEST_RANGE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +29,12 @@ def is_version(text: str) -> bool:
 
 
 def is_range(text: str) -> bool:
-    """Whether `text` is a range in npm's grammar."""
+    """Whether `text` is a range in npm's grammar, of 256 characters at most as with npm."""
+    if len(text) > LONGEST_RANGE:
+        return False
     try:
-        NpmSpec(text)
-    except (ValueError, AttributeError):  # the second escapes from its parser now and then
+        npm.make_range(text, loose=False)
+    except ValueError:
         return False
     return True
 
@@ -37,21 +44,23 @@ def choose(
 ) -> str | None:
     """The version a query means, or None.
 
-    An exact version must be there, and is found although yanked. A known tag means its target,
-    and nothing when that is yanked. A range means the highest version in it that is not yanked;
-    prereleases count as in npm. `published` is another word for `latest`.
+    An exact version must be there, and is found although yanked; its build does not count. A known
+    tag means its target, and nothing when that is yanked. A range means the highest version in it
+    that is not yanked; prereleases count as in npm. `published` is another word for `latest`.
     """
     if is_version(query):
-        return query if any(v.version == query for v in versions) else None
+        wanted = Version(query).truncate("prerelease")
+        same = [v.version for v in versions if Version(v.version).truncate("prerelease") == wanted]
+        return query if query in same else next(iter(same), None)
     tag = "latest" if query == "published" else query
     target = (tags or {}).get(tag)
     if target is not None:
-        alive = any(v.version == target and not v.yanked for v in versions)
-        return target if alive else None
+        found = any(v.version == target and not v.yanked for v in versions)
+        return target if found else None
     if not is_range(query):
         return None
-    allowed = NpmSpec(query)
-    fitting = [v.version for v in versions if not v.yanked and Version(v.version) in allowed]
+    alive = [v.version for v in versions if not v.yanked]
+    fitting = [version for version in alive if npm.satisfies(version, query, loose=False)]
     return max(fitting, key=Version) if fitting else None
 
 

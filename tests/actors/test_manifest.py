@@ -301,7 +301,7 @@ def test_front_matter_is_read_line_by_line() -> None:
     assert front_matter("---\nname: x\n") == {}
 
 
-VERSIONS = [Published(v) for v in ("1.0.0", "1.2.0", "2.0.0-beta.1")] + [
+VERSIONS = [Published(v) for v in ("1.0.0", "1.2.0", "2.0.0-beta.1", "2.0.0-beta.2+x")] + [
     Published("1.3.0", yanked=True)
 ]
 
@@ -317,7 +317,19 @@ VERSIONS = [Published(v) for v in ("1.0.0", "1.2.0", "2.0.0-beta.1")] + [
         ("dead", None),
         ("^1.0.0", "1.2.0"),
         ("*", "1.2.0"),
-        (">=2.0.0-alpha", "2.0.0-beta.1"),
+        (">=2.0.0-alpha", "2.0.0-beta.2+x"),
+        # As npm chooses, prereleases above all, and however it is spelled.
+        ("<2.0.0", "1.2.0"),
+        ("<=2", "1.2.0"),
+        (">=2.0.0-beta.1 <2.0.0", "2.0.0-beta.2+x"),
+        (">= 1.0.0   <1.2.0", "1.0.0"),
+        ("^ v1.0.0", "1.2.0"),
+        ("~>1.0.0", "1.0.0"),
+        ("= 1.0.0 || >5", "1.0.0"),
+        ("1.0.0 - 1.9", "1.2.0"),
+        ("1.0.0+build", "1.0.0"),
+        ("2.0.0-beta.2", "2.0.0-beta.2+x"),
+        (" " * 10_000 + "*", None),
         ("^3", None),
         ("no such tag", None),
     ],

@@ -223,6 +223,8 @@ async def test_all_four_types_can_be_imported_and_listed(owner: Api) -> None:
         "mcp-server",
         "integration",
     ]
+    shown = await owner.get(f"/api/packages/mcp-servers/{owner.scope}/srv")
+    assert json.loads(shown.json["content"]) == server_manifest  # it has no text of its own
     for folder, name in (("skills", "tone"), ("mcp-servers", "srv"), ("integrations", "api")):
         listed = [p["id"] for p in (await owner.get(f"/api/packages/{folder}")).json["data"]]
         assert f"{owner.scope}/{name}" in listed
