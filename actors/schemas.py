@@ -73,27 +73,70 @@ def _sentence(error: jsonschema_rs.ValidationError) -> str:
 
 
 def coerce(values: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Forgive what forms and query strings do to values, one level deep.
+    """Forgive what forms and query strings do to values, at every depth.
 
-    Text that spells a number or a truth value becomes one where the schema wants it, a number
-    becomes text where text is wanted, and empty values of required fields are taken as absent.
+    A value that is of none of the types its schema names becomes one of them where its text says
+    so: numbers and truth values out of text, text out of numbers, null out of nothing. Empty
+    values of required fields of the top level are taken as absent.
     """
-    properties = as_object(schema.get("properties"))
     required = as_list(schema.get("required"))
-    coerced: dict[str, Any] = {}
-    for name, value in values.items():
-        if name in required and (value is None or value == ""):
-            continue
-        coerced[name] = _coerced(value, as_object(properties.get(name)).get("type"))
-    return coerced
+    given = {
+        name: value
+        for name, value in values.items()
+        if not (name in required and (value is None or value == ""))
+    }
+    return as_object(_coerced(given, dict(schema)))
 
 
-def _coerced(value: Any, kind: Any) -> Any:
+def is_file_field(schema: Mapping[str, Any]) -> bool:
+    """Whether a field takes files: a URI with a media type, or a list of such."""
+    each = as_object(schema.get("items")) or schema
+    return each.get("format") == "uri" and "contentMediaType" in each
+
+
+def _coerced(value: Any, schema: dict[str, Any]) -> Any:
+    wanted = schema.get("type")
+    kinds = as_list(wanted) if isinstance(wanted, list) else [wanted]
+    if isinstance(value, dict):
+        properties = as_object(schema.get("properties"))
+        return {
+            name: _coerced(field, as_object(properties.get(name)))
+            for name, field in as_object(value).items()
+        }
+    if isinstance(value, list):
+        items = as_object(schema.get("items"))
+        return [_coerced(item, items) for item in as_list(value)]
+    if any(_is(value, kind) for kind in kinds):
+        return value
+    changed = [_changed(value, kind) for kind in kinds]
+    return next((new for new in changed if new is not value), value)
+
+
+def _is(value: Any, kind: Any) -> bool:
+    if isinstance(value, bool):
+        return bool(kind == "boolean")
+    match kind:
+        case "string":
+            return isinstance(value, str)
+        case "integer":
+            return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        case "number":
+            return isinstance(value, int | float)
+        case "null":
+            return value is None
+        case _:
+            return False
+
+
+def _changed(value: Any, kind: Any) -> Any:
+    """The value as `kind`, or the very same value when it cannot be that."""
     match kind, value:
         case "integer" | "number", str():
             return _number(value, kind)
         case "boolean", "true" | "false":
             return value == "true"
+        case "null", "":
+            return None
         case "string", int() | float() if not isinstance(value, bool):
             return str(value)
         case _:

@@ -62,7 +62,10 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
         stack.callback(lock.release)
         tier, reasons = describe(settings)
         info = ServerInfo(
-            version=version("appstrate"), commit=settings.commit, tier=tier, reasons=reasons
+            version=settings.version or version("appstrate"),
+            commit=settings.commit,
+            tier=tier,
+            reasons=reasons,
         )
         routes = [*every_route(), *status_routes(info, gate, lambda: url)]
         application = build_application(settings.http(url), at, gate, routes)

@@ -36,7 +36,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     app_url: str | None
     data_dir: Path
     log_level: str
+    version: str | None
     commit: str | None
+    signature_seconds: int
+    tool_result_bytes: int
     instance: str | None
     platform_url: str | None
     shutdown_seconds: float
@@ -92,6 +95,10 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     app_url = read.origin("APP_URL")
     if production == "production" and app_url and not _safe_in_production(app_url):
         read.problem("APP_URL", "must be https in production")
+    platform_url = read.origin("PLATFORM_API_URL")
+    if platform_url and not platform_url.startswith("http:"):
+        why = "must begin with http://: runs reach this server itself, which speaks no TLS"
+        read.problem("PLATFORM_API_URL", why)
     keys, generated = read_keys(read, data_dir, required=production == "production")
     settings = Settings(
         production=production == "production",
@@ -100,9 +107,12 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         app_url=app_url,
         data_dir=data_dir,
         log_level=read.choice("LOG_LEVEL", LEVELS, default="info"),
+        version=variables.get("APP_VERSION"),
         commit=variables.get("GIT_SHA"),
+        signature_seconds=read.integer("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 300, least=1),
+        tool_result_bytes=read.integer("TOOL_RESULT_BYTE_LIMIT", 2048, least=1),
         instance=read.matching("INSTANCE_ID", INSTANCE),
-        platform_url=read.origin("PLATFORM_API_URL"),
+        platform_url=platform_url,
         shutdown_seconds=read.integer("SHUTDOWN_TIMEOUT_SECONDS", 40, least=1, most=3600),
         system_packages=_folders(variables.get("SYSTEM_PACKAGES_DIR")),
         database=_database(read, data_dir),

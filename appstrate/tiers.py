@@ -114,7 +114,12 @@ def in_process(
         records=runs,
         pubsub=at.pubsub,
         executor=executor,
-        environment=partial(environment, places=places, secrets=secrets),
+        environment=partial(
+            environment,
+            places=places,
+            secrets=secrets,
+            tool_result_bytes=settings.tool_result_bytes,
+        ),
         identity=identity,
     )
     embedded = settings.database
@@ -134,7 +139,15 @@ def in_process(
         ),
         models=partial(Models, PostgresModelRecords(pool), vault, settings.egress),
         run_supervisor=partial(RunSupervisor, live_run, executor, runs, at.pubsub),
-        run_manager=partial(RunManager, runs, at.pubsub, at.run_supervisor, secrets, identity),
+        run_manager=partial(
+            RunManager,
+            runs,
+            at.pubsub,
+            at.run_supervisor,
+            secrets,
+            identity,
+            signature_seconds=settings.signature_seconds,
+        ),
         launcher=partial(Launcher, at.packages, at.models, settings.limits),
         run_log=partial(RunLog, runs),
     )

@@ -9,12 +9,12 @@ EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 SLUG = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
-def invalid(field: str, problem: str) -> Rejected:
+def invalid(field: str, problem: str, code: str = "invalid_value") -> Rejected:
     """The refusal of one field."""
     return Rejected(
         f"{field} {problem}",
         code="validation_failed",
-        problems=[FieldProblem(field=field, code="invalid_value", message=problem)],
+        problems=[FieldProblem(field=field, code=code, message=problem)],
     )
 
 
@@ -23,14 +23,14 @@ def check_sign_up(email: str, password: str, name: str) -> None:
     if not EMAIL.fullmatch(email) or len(email) > 254:
         raise invalid("email", "is not an e-mail address")
     if not 8 <= len(password) <= 256:
-        raise invalid("password", "must have 8 to 256 characters")
+        raise invalid("password", "must have 8 to 256 characters", "out_of_range")
     check_name(name.strip())
 
 
 def check_name(name: str) -> None:
     """Refuse a name that is empty or endless."""
     if not 1 <= len(name) <= 100:
-        raise invalid("name", "must have 1 to 100 characters")
+        raise invalid("name", "must have 1 to 100 characters", "out_of_range")
 
 
 def check_slug(slug: str) -> None:

@@ -19,7 +19,12 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def environment(
-    plan: RunPlan, secret: str, *, places: Callable[[], Places], secrets: RunSecrets
+    plan: RunPlan,
+    secret: str,
+    *,
+    places: Callable[[], Places],
+    secrets: RunSecrets,
+    tool_result_bytes: int,
 ) -> dict[str, str]:
     """The environment of a run. The model key is not in it: its place is taken by a token."""
     where = places()
@@ -40,6 +45,7 @@ def environment(
         "APPSTRATE_SINK_URL": sink,
         "APPSTRATE_SINK_FINALIZE_URL": f"{sink}/finalize",
         "APPSTRATE_SINK_SECRET": secret,
+        "TOOL_RESULT_BYTE_LIMIT": str(tool_result_bytes),
     }
     optional = {
         "OUTPUT_SCHEMA": None if plan.output_schema is None else _json(plan.output_schema),

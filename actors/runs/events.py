@@ -10,6 +10,7 @@ from actors.runtime import FieldProblem, Rejected
 Level: TypeAlias = Literal["debug", "info", "warn", "error"]
 LEVELS: tuple[Level, ...] = ("debug", "info", "warn", "error")
 DATA_LIMIT = 32 * 1024
+RESULT_LIMIT = 512 * 1024
 MESSAGE_LIMIT = 32 * 1024
 INT4 = 2**31 - 1
 MOST_TOKENS = 2**53
@@ -92,7 +93,9 @@ def effects(event: RunEvent) -> Effects:
         case "log.written":
             return _logged("progress", "log", _level(data, "info"), message, None)
         case "output.emitted" if "data" in data:
-            return _logged("result", "output", "info", None, data["data"])
+            # Whole, for it may have to serve as the run's result.
+            output = bounded(data["data"], RESULT_LIMIT)
+            return Effects(log=LogEntry(type="result", level="info", event="output", data=output))
         case "document.published":
             return _logged("result", "document", "info", None, data)
         case "appstrate.error":
@@ -145,11 +148,11 @@ def _level(data: dict[str, Any], default: Level) -> Level:
     return level if level in LEVELS else default
 
 
-def bounded(data: Any) -> Any:
-    """JSON small enough for a log row; what is larger is replaced by a note with its size."""
+def bounded(data: Any, limit: int = DATA_LIMIT) -> Any:
+    """JSON of at most `limit` bytes for a log row; what is larger is replaced by a note."""
     if data is None:
         return None
     size = len(msgspec.json.encode(data))
-    if size <= DATA_LIMIT:
+    if size <= limit:
         return data
-    return {"__truncated": True, "reason": "size", "bytes": size, "limit": DATA_LIMIT}
+    return {"__truncated": True, "reason": "size", "bytes": size, "limit": limit}

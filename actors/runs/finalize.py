@@ -9,13 +9,21 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from actors.documents import as_list, as_object, decode_scrubbed
-from actors.runs.events import INT4, LogEntry, Usage, bounded, read_cost, read_number, read_usage
+from actors.runs.events import (
+    INT4,
+    RESULT_LIMIT,
+    LogEntry,
+    Usage,
+    bounded,
+    read_cost,
+    read_number,
+    read_usage,
+)
 from actors.runtime import FieldProblem, Rejected
 from actors.schemas import Schema, coerce
 
 TerminalStatus: TypeAlias = Literal["success", "failed", "timeout", "cancelled"]
 
-RESULT_LIMIT = 512 * 1024
 ERROR_LIMIT = 10_000
 TERMINAL: tuple[TerminalStatus, ...] = ("success", "failed", "timeout", "cancelled")
 
@@ -68,12 +76,12 @@ def read_report(body: bytes) -> Report:
     except msgspec.DecodeError as error:
         raise Rejected(f"the body is no JSON: {error}") from None
     if not isinstance(document, dict):
-        raise _invalid("", "a report is a JSON object")
+        raise _invalid("", "must be a JSON object")
     report = as_object(document)
     status = report.get("status")
     if status is not None and status not in TERMINAL:
         raise _invalid("status", f"must be one of {', '.join(TERMINAL)}")
-    artifacts = report.get("artifacts")
+    artifacts = as_object(report.get("artifacts"))
     duration = read_number(report.get("durationMs"), INT4)
     return Report(
         own=True,
@@ -83,13 +91,13 @@ def read_report(body: bytes) -> Report:
         usage=read_usage(report.get("usage")),
         cost=read_cost(report.get("cost")),
         duration=None if duration is None else int(duration),
-        artifacts=as_object(artifacts) if isinstance(artifacts, dict) else None,
+        artifacts=artifacts if artifacts.get("status") in ("complete", "partial") else None,
     )
 
 
 def decide(report: Report, facts: Facts) -> Verdict:
     """The verdict on a run. A success must stand up to the schema and to the token count."""
-    output = report.output if report.own else facts.output
+    output = report.output if report.own else _recovered(facts.output)
     status = report.status or ("failed" if report.error else "success")
     error, logs = report.error, list[LogEntry]()
     usage = report.usage or facts.usage or (Usage() if status == "success" else None)
@@ -105,6 +113,12 @@ def decide(report: Report, facts: Facts) -> Verdict:
         error = (
             "The run reports no tokens at all: it could not reach the LLM API. "
             "Check the model's base URL and key."
+        )
+    if status == "failed" and error is not None and not report.own:
+        logs.append(
+            LogEntry(
+                type="system", level="error", event="adapter_error", message=error[:ERROR_LIMIT]
+            )
         )
     result, dropped = _result(output)
     if dropped:
@@ -123,6 +137,11 @@ def decide(report: Report, facts: Facts) -> Verdict:
         artifacts=report.artifacts,
         logs=logs,
     )
+
+
+def _recovered(output: Any) -> Any:
+    """The last output in the log, unless it was too large to be kept there."""
+    return None if as_object(output).get("__truncated") is True else output
 
 
 def _checked(output: Any, schema: dict[str, Any]) -> tuple[Any, str | None]:

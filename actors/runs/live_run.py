@@ -7,6 +7,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from actors.ids import InstanceId
+from actors.packages.manifest import integrations
 from actors.pubsub import PubSub
 from actors.runs.assignment import Environment
 from actors.runs.conclude import announce, announce_lines, conclude_surely
@@ -116,14 +117,20 @@ class LiveRun(Actor):
     async def _mark_started(self) -> bool:
         plan = self._plan
         deadline = datetime.now(UTC) + timedelta(seconds=plan.timeout + BOOT_GRACE)
-        line = LogEntry(event="progress", level="info", message="agent process starting")
+        starting = LogEntry(
+            event="progress",
+            level="info",
+            message="agent process starting",
+            data={"platform": True},
+        )
+        told = [*map(_dropped, integrations(plan.agent.manifest)), starting]
         who = self._identity
-        started = await self._records.start(plan.run, who.instance, who.boot, deadline, line)
+        started = await self._records.start(plan.run, who.instance, who.boot, deadline, told)
         if started is None:
             return False
-        run, first = started
+        run, lines = started
         announce(self._pubsub, run)
-        announce_lines(self._pubsub, plan.application, plan.package, [first])
+        announce_lines(self._pubsub, plan.application, plan.package, lines)
         return True
 
     async def _watch(self, slot: Slot) -> Report | None:
@@ -142,6 +149,17 @@ class LiveRun(Actor):
         finally:
             exiting.cancel()
             interrupted.cancel()
+
+
+def _dropped(integration: str) -> LogEntry:
+    detail = "this version connects no integrations yet: the run goes on without its tools"
+    return LogEntry(
+        type="system",
+        level="warn",
+        event="integration_dropped",
+        message=f"{integration}: {detail}",
+        data={"integrationId": integration, "reason": "integration_not_active", "detail": detail},
+    )
 
 
 def _report_of(exit_: Exit) -> Report:

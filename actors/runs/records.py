@@ -206,8 +206,8 @@ class RunRecords(Protocol):
         ...
 
     async def start(
-        self, run: RunId, instance: InstanceId, boot: str, deadline: datetime, line: LogEntry
-    ) -> tuple[Run, LogLine] | None:
+        self, run: RunId, instance: InstanceId, boot: str, deadline: datetime, lines: list[LogEntry]
+    ) -> tuple[Run, list[LogLine]] | None:
         """Pending → running, executed by this instance. None when it is pending no more.
 
         Its sink stays open until `deadline` at least.

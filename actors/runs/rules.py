@@ -1,7 +1,7 @@
 """Rules of launching: what input a run gets, and how long it may take. Pure."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -9,17 +9,17 @@ from actors.documents import as_object
 from actors.packages import Manifest
 from actors.packages.manifest import effective_timeout, parameters
 from actors.runtime import FieldProblem, Rejected
-from actors.schemas import Schema, coerce
+from actors.schemas import Schema, coerce, is_file_field
 
 
 class RunLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bounds on every run (`PLATFORM_RUN_LIMITS`); seconds, counts, MiB and processors."""
 
-    timeout_ceiling_seconds: float = 1800
-    per_org_global_rate_per_min: int = 200
-    max_concurrent_per_org: int = 50
-    agent_memory_ceiling_mb: int = 1536
-    agent_cpu_ceiling: float = 2
+    timeout_ceiling_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1800
+    per_org_global_rate_per_min: Annotated[int, msgspec.Meta(ge=1)] = 200
+    max_concurrent_per_org: Annotated[int, msgspec.Meta(ge=1)] = 50
+    agent_memory_ceiling_mb: Annotated[int, msgspec.Meta(ge=1)] = 1536
+    agent_cpu_ceiling: Annotated[float, msgspec.Meta(gt=0)] = 2
 
 
 def run_timeout(manifest: Manifest, limits: RunLimits) -> float:
@@ -42,7 +42,10 @@ def resolve_input(manifest: Manifest, given: Mapping[str, Any]) -> dict[str, Any
         if "default" in as_object(field)
     }
     values = coerce(defaults | dict(given), schema)
-    problems = Schema(schema).problems(values, under="input")
+    # Whatever a file field holds is looked at where files are fetched.
+    anything: dict[str, Any] = {}
+    checked = {n: anything if is_file_field(as_object(f)) else f for n, f in properties.items()}
+    problems = Schema(schema | {"properties": checked}).problems(values, under="input")
     if problems:
         raise _invalid_input(problems)
     return values

@@ -136,6 +136,8 @@ class RunManager(Actor):
         live: Address[RunSupervisor],
         secrets: RunSecrets,
         identity: Identity,
+        *,
+        signature_seconds: float,
     ) -> None:
         super().__init__()
         self._records = records
@@ -143,6 +145,7 @@ class RunManager(Actor):
         self._live = live
         self._secrets = secrets
         self._identity = identity
+        self._signature_seconds = signature_seconds
         self._known: dict[RunId, tuple[RunFacts, str]] = {}
 
     async def started(self) -> None:
@@ -261,7 +264,7 @@ class RunManager(Actor):
             raise self._closed(signed.run)
         if facts.expires_at <= datetime.now(UTC):
             raise Rejected("the event sink of this run has expired", code="run_sink_expired")
-        verify(signed, secret, time.time())
+        verify(signed, secret, time.time(), self._signature_seconds)
         return facts
 
     async def _facts(self, run: RunId) -> tuple[RunFacts, str]:

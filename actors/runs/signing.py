@@ -15,8 +15,6 @@ from actors.ids import RunId
 from actors.runtime import Rejected
 from actors.vault import Vault
 
-TOLERANCE_SECONDS = 300
-
 
 class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request as it came from a run: nothing in it is trusted before `verify`."""
@@ -35,8 +33,8 @@ def sign(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
-def verify(request: SignedRequest, secret: str, now: float) -> None:
-    """Refuse a request that this run did not sign, or signed too long ago."""
+def verify(request: SignedRequest, secret: str, now: float, tolerance: float) -> None:
+    """Refuse a request that this run did not sign, or more than `tolerance` seconds ago."""
     if not (request.message_id and request.timestamp and request.signature):
         raise Rejected(
             "webhook-id, webhook-timestamp and webhook-signature are required",
@@ -46,9 +44,9 @@ def verify(request: SignedRequest, secret: str, now: float) -> None:
         at = int(request.timestamp[:20])
     except ValueError:
         raise Rejected("webhook-timestamp must be Unix seconds", code="invalid_timestamp") from None
-    if abs(now - at) > TOLERANCE_SECONDS:
+    if abs(now - at) > tolerance:
         raise Rejected(
-            f"webhook-timestamp is more than {TOLERANCE_SECONDS} s from the server's clock",
+            f"webhook-timestamp is more than {tolerance:g} s from the server's clock",
             code="timestamp_out_of_tolerance",
         )
     expected = sign(secret, request.message_id, request.timestamp, request.body).encode()

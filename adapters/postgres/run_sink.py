@@ -78,6 +78,8 @@ async def _ingest_other(pool: Pool, run: RunId, message_id: str, event: RunEvent
             """
             SELECT last_sequence, early_events, closed_at IS NOT NULL AS closed, EXISTS (
                 SELECT 1 FROM run_messages WHERE run_id = $1 AND message_id = $2
+                UNION ALL
+                SELECT 1 FROM run_early_events WHERE run_id = $1 AND message_id = $2
             ) AS seen
             FROM run_sinks WHERE run_id = $1 FOR UPDATE
             """,
@@ -266,7 +268,8 @@ async def _write(
     await connection.execute(
         """
         UPDATE runs SET status = $2, result = $3, error = $4, artifacts = $8, completed_at = $9,
-            token_usage = coalesce($5, token_usage), cost = coalesce($6, cost), plan = NULL,
+            token_usage = coalesce($5, token_usage), cost = nullif(coalesce($6, cost), 0),
+            plan = NULL,
             duration = coalesce($7, least(2147483647, greatest(0,
                 1000 * extract(epoch FROM $9::timestamptz - started_at)))::integer)
         WHERE id = $1

@@ -100,8 +100,8 @@ class PostgresRunRecords:
         return _run(row), line
 
     async def start(
-        self, run: RunId, instance: InstanceId, boot: str, deadline: datetime, line: LogEntry
-    ) -> tuple[Run, LogLine] | None:
+        self, run: RunId, instance: InstanceId, boot: str, deadline: datetime, lines: list[LogEntry]
+    ) -> tuple[Run, list[LogLine]] | None:
         async with self._pool.transaction() as connection:
             await connection.execute(
                 "UPDATE run_sinks SET expires_at = greatest(expires_at, $2) WHERE run_id = $1",
@@ -120,7 +120,7 @@ class PostgresRunRecords:
             )
             if row is None:
                 return None
-            [written] = await append(connection, run, [line])
+            written = await append(connection, run, lines)
         return _run(row), written
 
     async def facts(self, run: RunId) -> RunFacts | None:

@@ -26,7 +26,7 @@ class Response:
 class Connection:
     """A connection to one host, opened when it is needed and again after it broke.
 
-    One request at a time. A request that is cancelled closes the connection.
+    One request at a time, the others wait. A request that is cancelled closes the connection.
     """
 
     def __init__(self, url: str, idle_seconds: float = 60.0) -> None:
@@ -38,6 +38,7 @@ class Connection:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._protocol = h11.Connection(h11.CLIENT)
+        self._turn = asyncio.Lock()
 
     async def request(
         self, method: str, path: str, headers: dict[str, str], body: bytes = b""
@@ -57,6 +58,14 @@ class Connection:
         self, method: str, path: str, headers: dict[str, str], body: bytes = b""
     ) -> AsyncGenerator[Response | bytes, None]:
         """Send a request; yields the head of the answer, then its body as it comes."""
+        exchange = self._exchange(method, path, headers, body)
+        async with self._turn, contextlib.aclosing(exchange) as parts:
+            async for part in parts:
+                yield part
+
+    async def _exchange(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> AsyncGenerator[Response | bytes, None]:
         complete = False
         try:
             reused = self._writer is not None

@@ -108,14 +108,29 @@ class Loop:
                     "outputTokens": turn.tokens.output,
                     "cacheReadTokens": turn.tokens.cache_read,
                     "cacheWriteTokens": turn.tokens.cache_write,
+                    "contextTokens": turn.tokens.context,
+                    "contextWindow": self._settings.model_context_window,
                 },
             )
         if turn.text.strip():
             self._sink.progress(turn.text, {"event": "assistant_message"}, "info")
 
     async def _act(self, turn: Turn) -> None:
-        results = list(await asyncio.gather(*(self._call(call) for call in turn.calls)))
+        """Run the calls of a turn together, up to each `output`: the first that fits is the end."""
+        results: list[Result] = []
+        waiting: list[Call] = []
+        for call in turn.calls:
+            waiting.append(call)
+            if call.name == "output":
+                results += await self._call_all(waiting[:-1]) + await self._call_all([call])
+                waiting = []
+                if self._delivered:
+                    return
+        results += await self._call_all(waiting)
         self._history += self._model.wire.results(results)
+
+    async def _call_all(self, calls: list[Call]) -> list[Result]:
+        return list(await asyncio.gather(*(self._call(call) for call in calls)))
 
     async def _call(self, call: Call) -> Result:
         began = time.monotonic()

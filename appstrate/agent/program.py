@@ -28,13 +28,15 @@ def run_assignment() -> None:
     """Wait for an assignment, carry it out, and leave. Never returns."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
+    variables = _variables()
+    began = time.monotonic()
     try:
-        settings = read_settings(_variables())
+        settings = read_settings(variables)
     except AssignmentError as error:
         _fatal(str(error))
     for name in (*SECRETS, "MODEL_API_KEY"):
         os.environ.pop(name, None)
-    code = asyncio.run(_carry_out(settings))
+    code = asyncio.run(_carry_out(settings, began))
     kill_descendants()
     # Nothing is left to be cleaned up that the end of the process does not clean up sooner.
     os._exit(code)
@@ -50,19 +52,22 @@ def _variables() -> dict[str, str]:
     return variables
 
 
-async def _carry_out(settings: Settings) -> int:
+async def _carry_out(settings: Settings, began: float) -> int:
     workspace = Path(settings.workspace)
     os.chdir(workspace)
     sink = Sink(settings)
     sink.start()
-    began = time.monotonic()
+    sink.progress(f"runtime starting ({_since(began)}ms cold start)", {"boot": True})
     problem = await _prepare(settings, sink, workspace)
     if problem is not None:
         sink.emit("appstrate.error", {"message": problem})
         report: dict[str, Any] = {"status": "failed", "error": {"message": problem}}
     else:
+        took = _since(began)
+        ready = {"boot": True, "bundleLoaded": settings.skills > 0, "bootDurationMs": took}
+        sink.progress(f"runtime ready in {took}ms", ready)
         report = await _run_loop(settings, sink, workspace)
-    report["durationMs"] = int((time.monotonic() - began) * 1000)
+    report["durationMs"] = _since(began)
     try:
         await sink.finalize({"memories": [], "pinned": {}, "logs": [], **report})
     except SinkError as error:
@@ -134,6 +139,10 @@ def _report(working: asyncio.Future[Ending], loop: Loop, settings: Settings) -> 
         error = {"code": "adapter_error", "message": ending.error}
         return {"status": "failed", "error": error, "output": ending.output} | totals
     return {"status": "success", "output": ending.output} | totals
+
+
+def _since(began: float) -> int:
+    return int((time.monotonic() - began) * 1000)
 
 
 def _stop(number: int, _frame: object) -> None:

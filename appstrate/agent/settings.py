@@ -33,6 +33,7 @@ class Settings:
     model_max_tokens: int
     model_max_tokens_given: bool
     model_temperature: float | None
+    model_context_window: int
     model_cost: dict[str, float]
     model_retries: int
     sink_url: str
@@ -60,7 +61,8 @@ class _Reader:
             self.problems.append(f"{name} must be an http URL")
         return value.rstrip("/")
 
-    def number(self, name: str) -> float | None:
+    def number(self, name: str, least: float | None = None) -> float | None:
+        """A positive number, or one that is `least` or more."""
         value = self._variables.get(name)
         if not value:
             return None
@@ -68,8 +70,9 @@ class _Reader:
             number = float(value)
         except ValueError:
             number = -1.0
-        if number <= 0:
-            self.problems.append(f"{name} must be a positive number")
+        if number < least if least is not None else number <= 0:
+            wanted = "a positive number" if least is None else f"{least:g} or more"
+            self.problems.append(f"{name} must be {wanted}")
             return None
         return number
 
@@ -107,7 +110,8 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         model_api_key=read.text("MODEL_API_KEY", "none"),
         model_max_tokens=int(max_tokens or 16_384),
         model_max_tokens_given=max_tokens is not None,
-        model_temperature=read.number("MODEL_TEMPERATURE"),
+        model_temperature=read.number("MODEL_TEMPERATURE", least=0),
+        model_context_window=int(read.number("MODEL_CONTEXT_WINDOW") or 128_000),
         model_cost=read.json("MODEL_COST", dict),
         model_retries=0 if variables.get("MODEL_RETRY_ENABLED") == "false" else 4,
         sink_url=read.url("APPSTRATE_SINK_URL"),

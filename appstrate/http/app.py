@@ -15,7 +15,7 @@ from actors.addresses import Addresses
 from actors.runtime import Context, Refusal, Unavailable, current_context
 from appstrate.http.auth import Cookies, CookieSettings, authenticate, is_dead_session
 from appstrate.http.call import Call, Handler, Page, Route
-from appstrate.http.codec import check_text, json_response, read_json
+from appstrate.http.codec import check_length, check_text, json_response, read_json
 from appstrate.http.problems import http_error, internal_error, problem_response
 
 log = structlog.get_logger("http")
@@ -122,6 +122,8 @@ def _endpoint(route: Route, settings: HttpSettings) -> Handler:
     async def serve(request: web.Request) -> web.StreamResponse:
         at, cookies = request.app[ADDRESSES], request.app[COOKIES]
         limit = settings.body_limit
+        if route.body is not None:
+            check_length(request, limit)
         call = Call(at=at, request=request, request_id=request[REQUEST_ID], body_limit=limit)
         call.authentication = await authenticate(request, at, cookies, route.scope)
         if route.permission is not None:

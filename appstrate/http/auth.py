@@ -98,9 +98,12 @@ async def authenticate(
     """Who makes a request, with everything its route's scope needs. None on public routes."""
     if scope is Scope.PUBLIC:
         return None
-    headers = request.headers
-    org = headers.get("X-Org-Id") or None
-    application = headers.get("X-Application-Id") or headers.get("X-App-Id") or None
+    # Headers a route has no use for are not looked at: clients send the ones they remember.
+    headers, org, application = request.headers, None, None
+    if scope in (Scope.ORGANIZATION, Scope.APPLICATION):
+        org = headers.get("X-Org-Id") or None
+    if scope is Scope.APPLICATION:
+        application = headers.get("X-Application-Id") or headers.get("X-App-Id") or None
     key = bearer(request)
     if key is not None:
         given = Credentials(api_key=key, org=org, application=application)

@@ -66,9 +66,14 @@ class Call:
     def number(self, name: str, default: int, most: int, least: int = 1) -> int:
         """A query parameter as a number; out of range or unparsable, the default counts."""
         text = self.query(name) or ""
-        if not text.isascii() or not text.isdigit() or len(text) > 9:
+        if not text.isascii() or not text.isdigit() or len(text) > len(str(most)):
             return default
         return value if least <= (value := int(text)) <= most else default
+
+    def next_page(self, **parameters: str) -> None:
+        """Answer with a link to the same list, further on."""
+        url = self.request.rel_url.update_query(parameters)
+        self.headers["Link"] = f'<{url}>; rel="next"'
 
     def header(self, name: str, most: int) -> str | None:
         """A header that is recorded; refused when it is too long."""
@@ -134,13 +139,6 @@ class Page(dict[str, Any]):
     """A list as clients read it; see `page`."""
 
 
-def page(
-    data: list[Any], *, has_more: bool = False, total: int | None = None, limit: int | None = None
-) -> Page:
+def page(data: list[Any], *, has_more: bool = False) -> Page:
     """The envelope of every list."""
-    envelope = Page(object="list", data=data, hasMore=has_more)
-    if total is not None:
-        envelope["total"] = total
-    if limit is not None:
-        envelope["limit"] = limit
-    return envelope
+    return Page(object="list", data=data, hasMore=has_more)

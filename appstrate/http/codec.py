@@ -44,10 +44,15 @@ def check_text(request: web.Request) -> None:
                 raise Rejected(f"the header {name} is not UTF-8") from None
 
 
-async def read_body(request: web.Request, limit: int) -> bytes:
-    """The raw body, at most `limit` bytes of it."""
+def check_length(request: web.Request, limit: int) -> None:
+    """Refuse a body that is said to be longer than `limit` bytes."""
     if request.content_length is not None and request.content_length > limit:
         raise _too_large(limit)
+
+
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """The raw body, at most `limit` bytes of it."""
+    check_length(request, limit)
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
@@ -88,6 +93,8 @@ def _invalid(message: str) -> Rejected:
         code = "unknown_field"
     elif "Invalid enum value" in message:
         code = "invalid_value"
+    elif "Invalid" in message or "timezone" in message:
+        code = "invalid_format"
     elif "Expected" in message and ("length" in message or ">=" in message or "<=" in message):
         code = "out_of_range"
     found = FIELD.search(message)
@@ -98,7 +105,7 @@ def _invalid(message: str) -> Rejected:
         if code in ("required", "unknown_field"):
             field = ".".join(part for part in (path, name) if part)
         else:
-            field = path or name.removeprefix("$.")
+            field = path or (name.removeprefix("$.") if name.startswith("$") else "")
     problem = FieldProblem(field=field, code=code, message=message.split(" - at ", maxsplit=1)[0])
     told = f"{field}: {problem.message}" if field else problem.message
     return Rejected(told, code="validation_failed", param=field or None, problems=[problem])

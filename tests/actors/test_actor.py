@@ -261,6 +261,7 @@ async def test_the_deadline_of_a_streaming_message_ends_when_its_handling_begins
         assert await ask == "late"
 
 
+@pytest.mark.asyncio(loop_scope="function")
 async def test_a_streaming_message_that_expires_as_its_lane_frees_is_skipped() -> None:
     """Its asker's clock has run out, and its asker does not know it yet."""
     served: list[int] = []

@@ -190,3 +190,65 @@ def _event(kind: str, data: dict[str, Any]) -> RunEvent:
         data=data,
         sequence=1,
     )
+
+
+NESTED = agent_manifest(
+    input={
+        "schema": {
+            "type": "object",
+            "properties": {
+                "deep": {
+                    "type": "object",
+                    "properties": {"n": {"type": "integer"}, "on": {"type": "boolean"}},
+                },
+                "list": {"type": "array", "items": {"type": "number"}},
+                "maybe": {"type": ["integer", "null"]},
+                "either": {"type": ["string", "integer"]},
+                "file": {"type": "string", "format": "uri", "contentMediaType": "text/plain"},
+            },
+        }
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "becomes"),
+    [
+        ({"deep": {"n": "5", "on": "true", "other": "5"}}, {"n": 5, "on": True, "other": "5"}),
+        ({"list": ["1.5", 2]}, [1.5, 2]),
+        ({"maybe": "5"}, 5),
+        ({"maybe": ""}, None),
+        ({"maybe": None}, None),
+        ({"either": "5"}, "5"),
+        ({"either": 5}, 5),
+        ({"file": "no URI at all"}, "no URI at all"),
+    ],
+)
+def test_values_are_forgiven_at_every_depth(given: dict[str, Any], becomes: object) -> None:
+    [value] = resolve_input(NESTED, given).values()
+
+    assert value == becomes
+
+
+@pytest.mark.parametrize(
+    "given", [{"deep": {"n": "five"}}, {"list": ["x"]}, {"deep": {"on": "yes"}}]
+)
+def test_what_cannot_be_meant_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(Rejected):
+        resolve_input(NESTED, given)
+
+
+def test_what_the_platform_ends_as_failed_says_so_in_the_log() -> None:
+    ended = decide(Report(status="failed", error="killed"), facts())
+    of_itself = decide(own(status="failed", error="killed"), facts())
+
+    assert [(e.event, e.level, e.message) for e in ended.logs] == [
+        ("adapter_error", "error", "killed")
+    ]
+    assert of_itself.logs == []
+
+
+def test_a_note_about_a_large_output_is_no_output() -> None:
+    note = {"__truncated": True, "reason": "size", "bytes": 10**6, "limit": 5}
+
+    assert decide(Report(status="cancelled", error="x"), facts(output=note)).result is None

@@ -24,6 +24,7 @@ async def maybe_sleep(_: Probe) -> str:
     return "done"
 
 
+@pytest.mark.asyncio(loop_scope="function")  # a loop whose tasks are all this test's
 @pytest.mark.parametrize("kind", [Probe, LaneProbe])
 async def test_random_kills_under_load_leave_nobody_waiting_and_nothing_behind(
     kind: type[Probe],

@@ -110,6 +110,23 @@ def test_a_password_that_breaks_its_url_is_not_repeated(tmp_path: Path, password
     assert password not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PLATFORM_API_URL", "https://agents.example.com"),
+        ("PLATFORM_RUN_LIMITS", '{"timeout_ceiling_seconds": -5}'),
+        ("PLATFORM_RUN_LIMITS", '{"max_concurrent_per_org": 0}'),
+        ("TOOL_RESULT_BYTE_LIMIT", "0"),
+        ("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", "soon"),
+    ],
+)
+def test_what_would_fail_every_run_is_refused_at_boot(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    with pytest.raises(SettingsError, match=name):
+        read_settings({"DATA_DIR": str(tmp_path), name: value})
+
+
 def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"AUTH_SECRET=\xff\n")
     with pytest.raises(SettingsError, match=r"\.env: cannot be read"):

@@ -56,6 +56,7 @@ async def test_signing_in_again_needs_the_password(server: Server) -> None:
     [
         ({"email": "nonsense"}, "email"),
         ({"password": "short"}, "password"),
+        ({"password": "x" * 257}, "password"),
         ({"name": " "}, "name"),
         ({"email": None}, "email"),
     ],
@@ -136,6 +137,17 @@ async def test_the_context_headers_are_checked(owner: Api, server: Server) -> No
     assert (await bare.get("/api/agents", headers=good)).status == 200
 
 
+async def test_headers_a_route_has_no_use_for_do_not_matter(owner: Api) -> None:
+    """A client that sends what it remembers everywhere can still find its way back."""
+    stale = {"X-Org-Id": "gone", "X-Application-Id": "app_gone"}
+
+    assert (await owner.get("/api/orgs", headers=stale)).status == 200
+    only_application = {"X-Application-Id": "app_gone"}
+    assert (await owner.get("/api/applications", headers=only_application)).status == 200
+    assert (await owner.get("/api/models", headers=only_application)).status == 200
+    assert (await owner.get("/api/agents", headers=only_application)).status == 404
+
+
 async def test_a_key_acts_in_its_application_until_it_is_revoked(owner: Api) -> None:
     made = (await owner.post("/api/api-keys", {"name": "ci"})).json
     key = Api(owner.url, headers={"Authorization": f"Bearer {made['key']}"})
@@ -196,7 +208,7 @@ async def test_an_expired_or_unknown_key_is_refused(owner: Api) -> None:
     somewhere = await owner.post(
         "/api/api-keys", {"name": "old", "expiresAt": "2030-01-01T00:00:00"}
     )
-    assert (somewhere.status, somewhere.fields) == (400, {"expiresAt": "invalid_type"})
+    assert (somewhere.status, somewhere.fields) == (400, {"expiresAt": "invalid_format"})
     key = await owner.with_key(expiresAt=soon.isoformat())
     await asyncio.sleep(0.4)
 

@@ -99,6 +99,18 @@ async def test_no_url_carries_nul_characters(owner: Api, path: str) -> None:
     assert (answer.status, answer.code) == (400, "invalid_request")
 
 
+async def test_a_body_of_another_kind_names_no_field(owner: Api) -> None:
+    answer = await owner.post("/api/orgs", [])
+
+    assert (answer.status, answer.fields) == (400, {"": "invalid_type"})
+
+
+async def test_a_body_too_large_is_refused_before_anybody_asks_whose_it_is(server: Server) -> None:
+    answer = await Api(server.url).request("POST", "/api/orgs", data=io.BytesIO(b"x" * 11 * 2**20))
+
+    assert (answer.status, answer.code) == (413, "payload_too_large")
+
+
 async def test_an_odd_number_in_a_query_is_the_default(owner: Api) -> None:
     for odd in ("9" * 5000, "-1", "x", "1e3", "\u0663"):
         assert (await owner.get(f"/api/runs?limit={odd}")).status == 200

@@ -109,9 +109,9 @@ async def test_skills_are_unpacked_and_named_in_the_prompt(owner: Api, fake: Fak
     await owner.new_model(fake, name)
     agent = await owner.new_agent("skilled", dependencies={"skills": {tone: "^1.0.0"}})
     run = await owner.finished(agent)
+    assert run["status"] == "success", run
     first, last = (json.dumps(fake.requests_of(name)[n]) for n in (0, -1))
 
-    assert run["status"] == "success"
     assert path in first
     assert json.dumps(SKILL)[1:40] in last
     assert "short" in last
@@ -297,52 +297,55 @@ async def test_an_agent_that_dies_fails_the_run_with_its_last_words(
     assert "out of luck" in run["error"]
 
 
-async def test_runs_are_listed_newest_first_and_numbered(owner: Api) -> None:
-    one, two = [await owner.new_agent(name) for name in ("one", "two")]
-    runs = [(await owner.launch(a, {"modelId": "demo"})).json for a in (one, two, one)]
-    for run in runs:
-        await owner.wait(run["id"])
-    listed = (await owner.get("/api/runs?limit=2")).json
-    of_one = (await owner.get(f"/api/agents/{one}/runs")).json
-    failed = (await owner.get("/api/runs?status=failed")).json
-
-    assert [r["id"] for r in listed["data"]] == [runs[2]["id"], runs[1]["id"]]
-    assert (listed["hasMore"], listed["total"], listed["limit"]) == (True, 3, 2)
-    assert [r["runNumber"] for r in of_one["data"]] == [2, 1]
-    assert failed["data"] == []
-    assert (await owner.get("/api/runs?status=odd")).status == 400
-    assert (await owner.get("/api/runs?limit=rubbish&status=")).json["limit"] == 20
-
-
-async def test_logs_are_read_in_pages(owner: Api) -> None:
-    run = await owner.finished(await owner.new_agent("logged"), {"modelId": "demo"})
+async def test_the_first_output_that_fits_is_the_end_of_everything(
+    owner: Api, fake: FakeModel
+) -> None:
+    """Calls before it are finished, calls after it are never made."""
+    bad, good = {"data": {"score": "?"}}, {"data": {"summary": "fits", "score": 1}}
+    calls: list[tuple[str, Any]] = [("bash", {"command": "sleep 0.2; echo early"})]
+    calls += [("output", bad), ("output", good)]
+    calls += [("output", {"data": {"summary": "late"}}), ("bash", {"command": "sleep 60"})]
+    name = fake.script("eager", Say("", calls))
+    await owner.new_model(fake, name)
+    agent = await owner.new_agent("eager", **TYPED)
+    run = await owner.finished(agent, {"input": {"topic": "x"}})
     lines = await owner.logs(run["id"])
-    page = await owner.get(f"/api/runs/{run['id']}/logs?limit=2")
-    rest = await owner.get(f"/api/runs/{run['id']}/logs?since={lines[1]['id']}")
-    important = await owner.get(f"/api/runs/{run['id']}/logs?level=warn")
+    results = [line["data"]["result"] for line in lines if "result" in (line["data"] or {})]
 
-    assert page.json["data"] == lines[:2]
-    assert page.json["hasMore"] is True
-    assert f"since={lines[1]['id']}" in page.headers["Link"]
-    assert rest.json["data"] == lines[2:]
-    assert important.json["data"] == []
+    assert (run["status"], run["result"]) == ("success", {"output": good["data"]})
+    assert len([line for line in lines if line["event"] == "output"]) == 1
+    assert [result[:6] for result in results] == ["early", "The ou", "Output"]
+    assert len(fake.requests_of(name)) == 1
 
 
-async def test_waiting_ends_with_the_run_or_with_the_wait(owner: Api, fake: FakeModel) -> None:
-    await owner.new_model(fake, fake.script("waiting", Hang()))
-    run = (await owner.launch(await owner.new_agent("waiting"))).json["id"]
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    early = await owner.get(f"/api/runs/{run}?wait=0.3")
-    took = loop.time() - began
-    waiting = asyncio.create_task(owner.wait(run))
-    await asyncio.sleep(0.05)
-    await owner.post(f"/api/runs/{run}/cancel")
+async def test_integrations_are_left_out_and_the_run_says_so(owner: Api) -> None:
+    agent = await owner.new_agent(
+        "connected", dependencies={"integrations": {"@acme/mail": "^1.0.0"}}
+    )
+    run = await owner.finished(agent, {"modelId": "demo"})
+    [line] = [x for x in await owner.logs(run["id"]) if x["event"] == "integration_dropped"]
 
-    assert early.json["status"] in ("pending", "running")
-    assert 0.25 < took < 3
-    assert (await waiting)["status"] == "cancelled"
-    assert (await owner.get(f"/api/runs/{run}?wait=rubbish")).status == 400
+    assert run["status"] == "success"
+    assert (line["type"], line["level"]) == ("system", "warn")
+    assert line["data"]["integrationId"] == "@acme/mail"
+
+
+async def test_a_whole_body_with_nothing_new_in_it_is_taken(owner: Api) -> None:
+    agent = await owner.new_agent("plain")
+    neutral: dict[str, Any] = {
+        "input": {},
+        "modelId": "demo",
+        "rerun_from": None,
+        "generation": {},
+        "proxyId": "none",
+        "connection_overrides": {},
+        "dependency_overrides": {},
+    }
+    taken = await owner.launch(agent, neutral)
+    refused = await owner.launch(agent, neutral | {"generation": {"temperature": 1}})
+
+    assert taken.status == 201
+    assert (refused.status, refused.fields) == (400, {"generation.temperature": "unknown_field"})
 
 
 async def test_whatever_a_model_writes_its_run_goes_on(owner: Api, fake: FakeModel) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -20,12 +20,14 @@ from support.waiting import eventually
 
 @dataclass
 class PlayedRun:
-    """A run whose program hangs, so that the test can speak for it."""
+    """A run whose program hangs, so that the test can speak for it: number 1 is the test's first
+    event, after the `before` that the program sent by itself.
+    """
 
     api: Api
     id: str
     secret: str
-    sequence: int = field(default=0)
+    before: int
 
     async def send(
         self, path: str, body: bytes, *, message_id: str | None = None, **headers: str
@@ -57,7 +59,7 @@ class PlayedRun:
             "time": datetime.now(UTC).isoformat(),
             "datacontenttype": "application/json",
             "data": data,
-            "sequence": sequence,
+            "sequence": self.before + sequence,
         }
         return json.dumps(event | (changes or {})).encode()
 
@@ -83,7 +85,17 @@ async def played(owner: Api, server: Server, fake: FakeModel) -> PlayedRun:
     await owner.new_model(fake, name)
     run = (await owner.launch(await owner.new_agent("played"))).json["id"]
     await eventually(lambda: fake.requests_of(name))
-    return PlayedRun(owner, run, await secret_of(server, run))
+    return PlayedRun(owner, run, await secret_of(server, run), await settled(server, run))
+
+
+async def settled(server: Server, run: str) -> int:
+    """The number of a hanging program's last event, once it has arrived."""
+    ready = "SELECT 1 FROM run_logs WHERE run_id = $1 AND message LIKE 'runtime ready in %'"
+    async with asyncio.timeout(10):
+        while await database_of(server).fetchval(ready, run) is None:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+    last = "SELECT last_sequence FROM run_sinks WHERE run_id = $1"
+    return int(await database_of(server).fetchval(last, run))
 
 
 OK_USAGE = {"input_tokens": 10, "output_tokens": 5}
@@ -93,7 +105,7 @@ async def test_events_in_sequence_are_persisted(played: PlayedRun) -> None:
     answers = [await played.log(n, f"line {n}") for n in (1, 2, 3)]
 
     assert [a.json for a in answers] == [
-        {"ok": True, "outcome": "persisted", "sequence": n} for n in (1, 2, 3)
+        {"ok": True, "outcome": "persisted", "sequence": played.before + n} for n in (1, 2, 3)
     ]
     assert await played.messages() == ["line 1", "line 2", "line 3"]
 
@@ -117,12 +129,15 @@ async def test_early_events_wait_for_their_turn(played: PlayedRun) -> None:
     repeated = await played.log(3, "other")
     assert [a.json["outcome"] for a in early] == ["buffered", "buffered"]
     assert repeated.json["outcome"] == "replay"
+    reused = await played.log(5, "line 5", message_id="again")
+    assert (await played.log(6, "never", message_id="again")).json["outcome"] == "replay"
+    assert reused.json["outcome"] == "buffered"
     assert await played.messages() == []
     gap_filled = await played.log(1, "line 1")
     following = await played.log(4, "line 4")
 
     assert [a.json["outcome"] for a in (gap_filled, following)] == ["persisted", "persisted"]
-    assert await played.messages() == ["line 1", "line 2", "line 3", "line 4"]
+    assert await played.messages() == [f"line {n}" for n in range(1, 6)]
 
 
 async def test_an_early_event_whose_place_was_taken_is_dropped(
@@ -131,7 +146,7 @@ async def test_an_early_event_whose_place_was_taken_is_dropped(
     """As when its number came again, under another id, while its predecessor was being stored."""
     await played.log(5, "early")
     await database_of(server).execute(
-        "UPDATE run_sinks SET last_sequence = 6 WHERE run_id = $1", played.id
+        "UPDATE run_sinks SET last_sequence = $2 WHERE run_id = $1", played.id, played.before + 6
     )
     await played.log(7, "line 7")
     await played.log(9, "line 9")
@@ -139,7 +154,7 @@ async def test_an_early_event_whose_place_was_taken_is_dropped(
 
     assert await played.messages() == ["line 7", "line 9"]
     left = "SELECT early_events, last_sequence FROM run_sinks WHERE run_id = $1"
-    assert tuple(await database_of(server).fetchrow(left, played.id)) == (0, 9)
+    assert tuple(await database_of(server).fetchrow(left, played.id)) == (0, played.before + 9)
 
 
 async def test_early_events_are_counted(played: PlayedRun, server: Server) -> None:
@@ -149,7 +164,7 @@ async def test_early_events_are_counted(played: PlayedRun, server: Server) -> No
     refused = await played.log(4, "line 4")
 
     assert (refused.status, refused.code) == (503, "unavailable")
-    assert "number 1 already" in refused.json["detail"]
+    assert f"number {played.before + 1} already" in refused.json["detail"]
     assert (await played.log(1, "line 1")).json["outcome"] == "persisted"
 
 
@@ -204,7 +219,7 @@ async def test_one_good_signature_among_several_is_enough(played: PlayedRun) -> 
 
 
 async def test_an_unknown_run_is_not_there(played: PlayedRun) -> None:
-    stranger = PlayedRun(played.api, "run_00000000-0000-4000-8000-000000000000", played.secret)
+    stranger = PlayedRun(played.api, "run_00000000-0000-4000-8000-000000000000", played.secret, 0)
 
     assert (await stranger.log(1, "hello?")).status == 404
 
@@ -345,6 +360,23 @@ async def test_a_cancelled_run_keeps_the_output_it_had_delivered(played: PlayedR
     run = await played.now()
 
     assert (run["status"], run["result"]) == ("cancelled", {"output": {"part": 1}})
+
+
+async def test_a_large_output_is_kept_whole_for_whoever_ends_the_run(played: PlayedRun) -> None:
+    large = {"text": "x" * 100_000}
+    await played.event(1, "output.emitted", {"data": large})
+    await played.api.post(f"/api/runs/{played.id}/cancel")
+
+    assert (await played.now())["result"] == {"output": large}
+
+
+async def test_details_of_a_report_that_make_no_sense_are_left_out(played: PlayedRun) -> None:
+    await played.finalize(
+        status="success", usage=OK_USAGE, cost=0, artifacts={"status": "odd", "published": 1}
+    )
+    run = await played.now()
+
+    assert (run["status"], run["cost"], run["artifacts"]) == ("success", None, None)
 
 
 async def test_a_sign_of_life_is_taken(played: PlayedRun) -> None:

@@ -17,8 +17,13 @@ class Say:
     """Answer with text and calls."""
 
     text: str = ""
-    calls: dict[str, Json] = field(default_factory=dict)
+    calls: dict[str, Json] | list[tuple[str, Json]] = field(default_factory=dict)
     usage: bool = True
+
+    @property
+    def pairs(self) -> list[tuple[str, Json]]:
+        """Names and arguments of the calls, in order."""
+        return list(self.calls.items()) if isinstance(self.calls, dict) else self.calls
 
 
 @dataclass
@@ -118,7 +123,7 @@ def _chat_events(step: Say) -> list[Json]:
         return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
     events = [chunk({"content": part}) for part in step.text.split(" ")] if step.text else []
-    for index, (name, arguments) in enumerate(step.calls.items()):
+    for index, (name, arguments) in enumerate(step.pairs):
         text = json.dumps(arguments)
         call = {"index": index, "id": f"c{index}", "type": "function"}
         head = call | {"function": {"name": name, "arguments": text[:3]}}
@@ -141,7 +146,7 @@ def _message_events(step: Say) -> list[Json]:
     blocks: list[tuple[Json, Json]] = []
     if step.text:
         blocks.append(({"type": "text", "text": ""}, {"type": "text_delta", "text": step.text}))
-    for name, arguments in step.calls.items():
+    for name, arguments in step.pairs:
         block = {"type": "tool_use", "id": f"t_{name}", "name": name, "input": {}}
         blocks.append((block, {"type": "input_json_delta", "partial_json": json.dumps(arguments)}))
     for index, (block, delta) in enumerate(blocks):

@@ -58,6 +58,11 @@ class Tokens:
         self.cache_write += other.cache_write
 
     @property
+    def context(self) -> int:
+        """Everything the model had before it: what it read, and what it wrote."""
+        return self.input + self.cache_read + self.cache_write + self.output
+
+    @property
     def any(self) -> bool:
         return bool(self.input or self.output)
 

@@ -1,23 +1,33 @@
 """Agents: the list, and running one."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from actors.contract import spell
 from actors.ids import ModelId
 from actors.packages import ListAgents
-from actors.runs import Admit, ListRuns, PlanRun, Run, RunQuery
+from actors.runs import Admit, PlanRun, Run, RunQuery
 from appstrate.http.call import Call, Page, Routes, Scope, page
+from appstrate.http.routes.runs import list_page
 
 routes = Routes()
 
 
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """An object with nothing in it."""
+
+
 class RunBody(msgspec.Struct, kw_only=True, rename=spell, forbid_unknown_fields=True):
-    """What a run is launched with."""
+    """What a run is launched with. The last five may be there, and change nothing yet."""
 
     input: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
     model_id: str | None = None
+    rerun_from: None = None
+    generation: Nothing | None = None
+    proxy_id: Literal["none"] | None = None
+    connection_overrides: Nothing | None = None
+    dependency_overrides: Nothing | None = None
 
 
 @routes.add("GET", "/api/agents", Scope.APPLICATION)
@@ -58,6 +68,4 @@ async def list_agent_runs(call: Call) -> Page:
         offset=call.number("offset", 0, most=1_000_000, least=0),
         package=call.package,
     )
-    found = await call.at.run_log.ask(ListRuns(caller=call.caller, query=query))
-    more = query.offset + len(found.runs) < found.total
-    return page(found.runs, has_more=more, total=found.total, limit=query.limit)
+    return await list_page(call, query)

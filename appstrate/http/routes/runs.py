@@ -31,9 +31,18 @@ async def list_runs(call: Call) -> Page:
         status=None if mine else status,
         user=call.caller.user if mine else None,
     )
+    return await list_page(call, query)
+
+
+async def list_page(call: Call, query: RunQuery) -> Page:
+    """One page of runs, with their total and a link to the next page."""
     found = await call.at.run_log.ask(ListRuns(caller=call.caller, query=query))
-    more = query.offset + len(found.runs) < found.total
-    return page(found.runs, has_more=more, total=found.total, limit=query.limit)
+    following = query.offset + len(found.runs)
+    if more := following < found.total:
+        call.next_page(offset=str(following))
+    answer = page(found.runs, has_more=more)
+    answer.update(total=found.total, limit=query.limit)
+    return answer
 
 
 @routes.add("GET", "/api/runs/{run}", Scope.APPLICATION)
@@ -72,8 +81,7 @@ async def read_logs(call: Call) -> Page:
     lines = await call.at.run_log.ask(message)
     shown, more = lines[:limit], len(lines) > limit
     if more:
-        url = call.request.rel_url.update_query(since=str(shown[-1].id))
-        call.headers["Link"] = f'<{url}>; rel="next"'
+        call.next_page(since=str(shown[-1].id))
     return page(shown, has_more=more)
 
 

@@ -1,0 +1,76 @@
+"""Reading runs: lists, logs, waiting."""
+
+import asyncio
+
+from support.api import Api
+from support.fake_model import FakeModel, Hang
+
+
+async def test_runs_are_listed_newest_first_and_numbered(owner: Api) -> None:
+    one, two = [await owner.new_agent(name) for name in ("one", "two")]
+    runs = [(await owner.launch(a, {"modelId": "demo"})).json for a in (one, two, one)]
+    for run in runs:
+        await owner.wait(run["id"])
+    listed = (await owner.get("/api/runs?limit=2")).json
+    of_one = (await owner.get(f"/api/agents/{one}/runs")).json
+    failed = (await owner.get("/api/runs?status=failed")).json
+
+    assert [r["id"] for r in listed["data"]] == [runs[2]["id"], runs[1]["id"]]
+    assert (listed["hasMore"], listed["total"], listed["limit"]) == (True, 3, 2)
+    assert [r["runNumber"] for r in of_one["data"]] == [2, 1]
+    assert failed["data"] == []
+    assert (await owner.get("/api/runs?status=odd")).status == 400
+    assert (await owner.get("/api/runs?limit=rubbish&status=")).json["limit"] == 20
+
+
+async def test_logs_are_read_in_pages(owner: Api) -> None:
+    run = await owner.finished(await owner.new_agent("logged"), {"modelId": "demo"})
+    lines = await owner.logs(run["id"])
+    page = await owner.get(f"/api/runs/{run['id']}/logs?limit=2")
+    rest = await owner.get(f"/api/runs/{run['id']}/logs?since={lines[1]['id']}")
+    important = await owner.get(f"/api/runs/{run['id']}/logs?level=warn")
+
+    assert page.json["data"] == lines[:2]
+    assert page.json["hasMore"] is True
+    assert f"since={lines[1]['id']}" in page.headers["Link"]
+    assert rest.json["data"] == lines[2:]
+    assert important.json["data"] == []
+
+
+async def test_waiting_ends_with_the_run_or_with_the_wait(owner: Api, fake: FakeModel) -> None:
+    await owner.new_model(fake, fake.script("waiting", Hang()))
+    run = (await owner.launch(await owner.new_agent("waiting"))).json["id"]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    early = await owner.get(f"/api/runs/{run}?wait=0.3")
+    took = loop.time() - began
+    waiting = asyncio.create_task(owner.wait(run))
+    await asyncio.sleep(0.05)
+    await owner.post(f"/api/runs/{run}/cancel")
+
+    assert early.json["status"] in ("pending", "running")
+    assert 0.25 < took < 3
+    assert (await waiting)["status"] == "cancelled"
+    assert (await owner.get(f"/api/runs/{run}?wait=rubbish")).status == 400
+
+
+async def test_a_list_of_runs_links_to_its_next_page(owner: Api) -> None:
+    agent = await owner.new_agent("listed")
+    for _ in range(3):
+        await owner.finished(agent, {"modelId": "demo"})
+    seen: list[int] = []
+    path: str | None = "/api/runs?limit=2"
+    while path:
+        answer = await owner.get(path)
+        seen += [run["runNumber"] for run in answer.json["data"]]
+        url, _, rel = answer.headers["Link"].partition("; ")
+        path = url.strip("<>") if rel == 'rel="next"' else None
+
+    assert seen == [3, 2, 1]
+
+
+async def test_a_cursor_may_be_large(owner: Api) -> None:
+    run = await owner.finished(await owner.new_agent("read"), {"modelId": "demo"})
+    beyond = await owner.get(f"/api/runs/{run['id']}/logs?since=99999999999")
+
+    assert beyond.json["data"] == []
