@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -74,11 +75,12 @@ def demo() -> None:
         good = asyncio.run(run_demo(data_dir(), console))
     except (StartError, ApiError) as error:
         _fail(str(error))
+    me = _command()
     console.print(
         "\nThe server keeps running. Next:\n"
-        "  appstrate run @appstrate/hello-world --input name=you\n"
-        "  appstrate doctor\n"
-        "  appstrate stop"
+        f"  {me} run @appstrate/hello-world --input name=you\n"
+        f"  {me} doctor\n"
+        f"  {me} stop"
     )
     raise typer.Exit(0 if good else 1)
 
@@ -312,6 +314,13 @@ def main() -> None:
         _fail("these settings cannot be used:\n  " + "\n  ".join(error.problems))
     except OSError as error:
         _fail(str(error))
+
+
+def _command() -> str:
+    """How to type this command here: by its name, where the shell finds it."""
+    if shutil.which("appstrate"):
+        return "appstrate"
+    return sys.argv[0] if Path(sys.argv[0]).name == "appstrate" else "python -m appstrate"
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
