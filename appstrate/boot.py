@@ -19,7 +19,7 @@ from actors.addresses import Addresses, new_addresses
 from actors.ids import InstanceId
 from actors.runs import Identity, Places
 from actors.runtime import Supervisor
-from adapters.local.instance import claim_instance
+from adapters.local.instance import InstanceLock, claim_instance
 from appstrate.http.app import Gate, build_application
 from appstrate.http.routes import every_route
 from appstrate.http.routes.status import ServerInfo, status_routes
@@ -32,6 +32,7 @@ log = structlog.get_logger("boot")
 
 BOOT_SECONDS = 120.0
 BACKLOG = 1024
+FOLDER_SECONDS = 2.0
 
 
 class PortInUseError(Exception):
@@ -39,11 +40,18 @@ class PortInUseError(Exception):
 
 
 class Server:
-    """A running server: its addresses, and where it is reached."""
+    """A running server: its addresses, where it is reached, and where from this machine."""
 
-    def __init__(self, at: Addresses, url: str) -> None:
+    def __init__(self, at: Addresses, url: str, local_url: str, lock: InstanceLock) -> None:
         self.at = at
         self.url = url
+        self.local_url = local_url
+        self._lock = lock
+
+    async def lost_its_folder(self) -> None:
+        """Wait until the data folder is gone, or another has taken its place."""
+        while self._lock.holds:  # noqa: ASYNC110 - no file system tells
+            await asyncio.sleep(FOLDER_SECONDS)
 
 
 @asynccontextmanager
@@ -57,7 +65,8 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
     identity = Identity(instance=InstanceId(lock.name), boot=str(uuid4()))
     listening = _bind(settings)
     at, gate = new_addresses(), Gate()
-    url = settings.app_url or _url(settings.host, listening)
+    local_url = _url(settings.host, listening)
+    url = settings.app_url or local_url
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(lock.release)
         tier, reasons = describe(settings)
@@ -73,7 +82,7 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
         proxy = ModelProxy(LocalUpstreams(at.run_manager, at.models), settings.egress)
         proxy_url = await _listen(stack, proxy.application(), _loopback())
         places = Places(
-            platform_url=settings.platform_url or _url(settings.host, listening),
+            platform_url=settings.platform_url or local_url,
             proxy_url=proxy_url,
         )
         chosen = plan(settings, at, identity, lambda: places)
@@ -88,7 +97,7 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
         gate.open()
         log.info("ready", url=url, tier=tier, instance=identity.instance)
         stack.callback(gate.close)
-        yield Server(at, url)
+        yield Server(at, url, local_url, lock)
 
 
 async def serve(settings: Settings, started: Callable[[Server], None]) -> None:
@@ -108,9 +117,16 @@ async def serve(settings: Settings, started: Callable[[Server], None]) -> None:
             return
         server = booting.result()
         record = settings.data_dir / "server.json"
-        _write_record(record, server.url)
+        _write_record(record, server.local_url)
         started(server)
-        await stop
+        gone = asyncio.ensure_future(server.lost_its_folder())
+        await asyncio.wait((stop, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not stop.done():
+            raise RuntimeError(
+                f"{settings.data_dir} was deleted or replaced under the running server: it ends, "
+                "so that it does not write into another's place"
+            )
+        gone.cancel()
         log.info("stopping")
         record.unlink(missing_ok=True)
 
@@ -128,6 +144,11 @@ def _bind(settings: Settings) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))
+    except socket.gaierror as error:
+        listening.close()
+        raise PortInUseError(
+            f"HOST: {settings.host} is no address of this machine ({error.strerror})"
+        ) from None
     except OSError as error:
         listening.close()
         raise PortInUseError(

@@ -15,6 +15,7 @@ from appstrate.environment import Reader
 
 KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
+SHORTEST_SECRET = 16
 SecretName = Literal["AUTH_SECRET", "RUN_TOKEN_SECRET", "CONNECTION_ENCRYPTION_KEY"]
 SECRETS: tuple[SecretName, ...] = ("AUTH_SECRET", "RUN_TOKEN_SECRET", "CONNECTION_ENCRYPTION_KEY")
 
@@ -66,9 +67,13 @@ def read_keys(read: Reader, data_dir: Path, *, required: bool) -> tuple[Keys, tu
         encryption=encryption,
         encryption_active=active,
     )
+    if 0 < len(given.get("AUTH_SECRET", "")) < SHORTEST_SECRET:
+        read.problem("AUTH_SECRET", f"needs at least {SHORTEST_SECRET} characters")
     for key in keys.run_tokens if "RUN_TOKEN_SECRET" in given else ():
-        if len(key.strip()) < 16:
-            read.problem("RUN_TOKEN_SECRET", "each key needs at least 16 characters")
+        if len(key.strip()) < SHORTEST_SECRET:
+            read.problem(
+                "RUN_TOKEN_SECRET", f"each key needs at least {SHORTEST_SECRET} characters"
+            )
     return keys, generated
 
 

@@ -18,6 +18,7 @@ from appstrate.keys import Keys, read_keys
 from appstrate.paths import SYSTEM_PACKAGES
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 INSTANCE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 LEVELS = ("debug", "info", "warn", "error")
 REFUSED = {
@@ -126,7 +127,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
             allowed_hosts=frozenset(h.lower() for h in read.names("EGRESS_ALLOW_INTERNAL_HOSTS")),
             loopback=host in LOOPBACK,
         ),
-        cookie_domain=variables.get("COOKIE_DOMAIN"),
+        cookie_domain=read.matching("COOKIE_DOMAIN", DOMAIN),
         trusted_origins=frozenset(read.origins("TRUSTED_ORIGINS")),
         body_limit=read.integer("API_BODY_LIMIT_BYTES", 10 * 1024 * 1024, least=1024),
         generated=generated,

@@ -22,7 +22,7 @@ from actors.models.records import (
 from actors.models.rules import check_key, check_model, invalid
 from actors.models.views import DEMO_MODEL, credential_view, listed
 from actors.runtime import Actor, Lane, NotFound, Rejected, Request
-from actors.vault import Vault
+from actors.vault import Vault, VaultError
 
 
 class CreateCredential(Request["Models", Credential], frozen=True, kw_only=True):
@@ -201,7 +201,7 @@ class Models(Actor):
         if stored is None or not stored.enabled:
             raise NotFound(f"there is no model {wanted} in this organization", param="modelId")
         provider = PROVIDERS[stored.credential.provider_id]
-        if provider.needs_key and not self._vault.open(stored.credential.credentials_encrypted):
+        if provider.needs_key and not self._unsealed(stored.credential.credentials_encrypted):
             raise Rejected(
                 f"the credential {stored.credential.label} has no key",
                 code="model_credential_missing",
@@ -227,10 +227,17 @@ class Models(Actor):
                 provider = PROVIDERS[stored.provider_id]
                 return ModelAccess(
                     base_url=endpoint(provider, stored.base_url_override),
-                    api_key=self._vault.open(stored.credentials_encrypted),
+                    api_key=self._unsealed(stored.credentials_encrypted),
                     provider_id=provider.provider_id,
                 )
         raise NotFound("the credential of this run's model was deleted")
+
+    def _unsealed(self, sealed: str) -> str:
+        try:
+            return self._vault.open(sealed)
+        except VaultError as error:
+            what = f"the model's credential cannot be used: {error}"
+            raise Rejected(what, code="model_credential_missing") from None
 
 
 _DEMO_CHOICE = ChosenModel(

@@ -269,8 +269,8 @@ class Packages(Actor):
         org, _ = message.caller.tenant
         package = await self._visible(message.caller, message.package, "agent")
         query = message.version or "published"
-        if package.source == "system":
-            query = "published"  # an agent shipped with the platform always runs as shipped
+        if package.source == "system" and query == "draft":
+            query = "published"  # what the platform ships has no draft of its own
         if query == "draft":
             manifest, prompt = package.draft_manifest, package.draft_content
             label, ref = f"{manifest['version']} (draft)", "draft"

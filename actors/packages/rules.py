@@ -56,7 +56,7 @@ def _check_draft(existing: StoredPackage, publication: Publication) -> None:
     if existing.unpublished_changes and not same and not publication.force:
         raise Conflict(
             f"the draft of {publication.package} has changes that were never published: "
-            "publish them, or import with ?force=true to overwrite them",
+            "publish them, or import with `force` to overwrite them",
             code="draft_overwrite",
         )
 
@@ -72,7 +72,7 @@ def _admit_version(existing: StoredPackage, publication: Publication) -> Outcome
             return "replaced"
         raise Conflict(
             f"{publication.package}@{version} is published with other content: "
-            "raise the version, or import with ?force=true to replace it",
+            "raise the version, or import with `force` to replace it",
             code="integrity_mismatch",
             param="version",
         )

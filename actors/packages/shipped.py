@@ -60,6 +60,7 @@ def _read(folders: Sequence[Path]) -> list[tuple[Path, bytes]]:
     found: list[tuple[Path, bytes]] = []
     for folder in folders:
         if not folder.is_dir():
+            log.warning("SYSTEM_PACKAGES_DIR names no folder", folder=str(folder))
             continue
         for path in sorted(folder.iterdir()):
             if path.suffix in (".afps", ".zip") and path.is_file():

@@ -1,6 +1,7 @@
 """Which instance this process is: a number nobody else on this data folder has."""
 
 import fcntl
+import os
 from pathlib import Path
 from typing import IO
 
@@ -10,14 +11,22 @@ MOST = 64
 class InstanceLock:
     """A claimed instance. The lock is the kernel's: it ends with the process, however it dies."""
 
-    def __init__(self, name: str, file: IO[str] | None) -> None:
+    def __init__(self, name: str, path: Path, file: IO[str]) -> None:
         self.name = name
+        self._path = path
         self._file = file
+
+    @property
+    def holds(self) -> bool:
+        """Whether the file is still where it was: a folder that was deleted protects nobody."""
+        try:
+            return self._path.stat().st_ino == os.fstat(self._file.fileno()).st_ino
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Give the name back."""
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
 
 def claim_instance(folder: Path, name: str | None = None) -> InstanceLock:
@@ -30,6 +39,6 @@ def claim_instance(folder: Path, name: str | None = None) -> InstanceLock:
         except BlockingIOError:
             file.close()
             continue
-        return InstanceLock(candidate, file)
+        return InstanceLock(candidate, folder / candidate, file)
     taken = f"INSTANCE_ID {name} is in use" if name else f"all {MOST} instances are in use"
     raise RuntimeError(f"{taken} in {folder}")

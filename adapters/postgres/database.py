@@ -60,7 +60,9 @@ class EmbeddedDatabase(PostgresDatabase):
         self._server = EmbeddedPostgres(settings.root)
 
     async def connect(self) -> None:
-        await self._pool.open(**await self._server.start())
+        # Beginning anew is for the first start: later, what is missing was taken away.
+        connect = await self._server.start(may_initialize=not self._pool.was_open)
+        await self._pool.open(**connect)
         self.own(self._watch(), "watch")
 
     async def stopped(self) -> None:

@@ -75,8 +75,13 @@ class EmbeddedPostgres:
         self._socket: Path | None = None
         self._identity = Identity()
 
-    async def start(self) -> dict[str, Any]:
-        """Start, after cleaning up whatever a killed server left. Returns how to connect."""
+    async def start(self, *, may_initialize: bool = True) -> dict[str, Any]:
+        """Start, after cleaning up whatever a killed server left. Returns how to connect.
+
+        A folder that holds no database gets one, if it may be initialized.
+        """
+        if not may_initialize and not (self.pgdata / "PG_VERSION").exists():
+            raise EmbeddedPostgresError(f"{self.pgdata} is gone")
         self.root.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         self._identity = self._choose_identity()

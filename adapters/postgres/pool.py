@@ -34,6 +34,7 @@ class Pool:
 
     def __init__(self) -> None:
         self._pool: asyncpg.Pool | None = None
+        self.was_open = False
 
     async def open(self, **connect: Any) -> None:
         """Connect; `connect` is what `asyncpg.connect` takes."""
@@ -46,6 +47,7 @@ class Pool:
             # No record leaves session state behind, so there is nothing to reset on release.
             reset=_nothing,
         )
+        self.was_open = True
 
     async def close(self) -> None:
         """Close every connection, at once those still in use."""
@@ -102,6 +104,9 @@ def _translated() -> Iterator[None]:
         yield
     except BROKEN as error:
         raise Unavailable(f"the database cannot be reached: {error}", retry_after=1) from error
+    except asyncpg.InsufficientResourcesError as error:
+        full = "its disk is full" if isinstance(error, asyncpg.DiskFullError) else str(error)
+        raise Unavailable(f"the database cannot take this: {full}", retry_after=10) from error
     except asyncpg.InterfaceError as error:
         # The driver uses one class for a closed connection and for a wrong call.
         if not any(word in str(error) for word in ("closed", "closing", "released back")):

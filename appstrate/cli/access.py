@@ -46,17 +46,30 @@ def find_url(url: str | None) -> str:
 
 
 def find_access(url: str | None) -> Access:
-    """A server and a key: from the environment, from the demo in this folder, or from a login."""
+    """A server and a key: from the environment, else from the demo in this folder or from a login,
+    whichever was the last to sign in there.
+    """
     where = find_url(url)
-    if key := os.environ.get("APPSTRATE_API_KEY"):
+    if key := os.environ.get("APPSTRATE_API_KEY", "").strip():
         return Access(url=where, api_key=key)
-    for path in (data_dir() / "cli.json", user_file()):
+    for path in sorted((data_dir() / "cli.json", user_file()), key=_written, reverse=True):
         kept = read_json(path)
-        same = kept.get("url") == where or (path.parent == data_dir() and url is None)
+        same = _same(kept.get("url"), where) or (path.parent == data_dir() and url is None)
         if kept.get("apiKey") and same:
             return Access(url=where, api_key=str(kept["apiKey"]))
     raise AccessError(
         f"there is no API key for {where}: run `appstrate login`, or set APPSTRATE_API_KEY"
+    )
+
+
+def _written(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def _same(one: object, other: str) -> bool:
+    """Whether two URLs are one server; this machine has two names."""
+    return str(one).replace("//localhost:", "//127.0.0.1:") == other.replace(
+        "//localhost:", "//127.0.0.1:"
     )
 
 

@@ -22,13 +22,14 @@ class Client:
         self.url = url
         self._api_key = api_key
         self._tenant: dict[str, str] = {}
+        self._cookie: dict[str, str] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
         self._session = aiohttp.ClientSession(
             headers=headers,
-            cookie_jar=aiohttp.CookieJar(unsafe=True),
+            cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=90),
         )
         return self
@@ -88,9 +89,12 @@ class Client:
         assert self._session is not None
         try:
             async with self._session.request(
-                method, self.url + path, headers=self._tenant, **options
+                method, self.url + path, headers=self._tenant | self._cookie, **options
             ) as response:
                 await _check(response)
+                # Not a browser's rules: a secure cookie is sent back to this machine's own server.
+                if session := response.headers.get("Set-Cookie"):
+                    self._cookie = {"Cookie": session.partition(";")[0]}
                 return await response.json() if response.status != 204 else None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise ApiError(
@@ -108,6 +112,8 @@ async def _check(response: aiohttp.ClientResponse) -> None:
         items = problem.get("errors") or []
         if len(items) > 1:
             lines += [f"  {item['field']}: {item['message']}" for item in items]
+        if response.status >= 500:
+            lines.append(f"  request {problem['requestId']}")
         told = "\n".join(lines)
     except (ValueError, KeyError, TypeError):
         told = f"the server answered {response.status}, not as Appstrate does"

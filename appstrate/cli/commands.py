@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+import re
 import shutil
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from appstrate.cli.client import Client
 
 T = TypeVar("T")
 
@@ -22,6 +26,22 @@ app = typer.Typer(
 )
 packages = typer.Typer(no_args_is_help=True, help="Build and import packages.")
 app.add_typer(packages, name="packages")
+
+
+@app.callback(invoke_without_command=True)
+def main_options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Appstrate runs AI agents on your own machine, with whatever it finds there."""
+    if version:
+        from importlib.metadata import version as installed
+
+        console.print(f"appstrate {installed('appstrate')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        console.print(context.get_help())
+
 
 # Lines are for copying: nothing but a terminal itself may break them.
 console = Console(highlight=False, soft_wrap=True)
@@ -75,6 +95,9 @@ def demo() -> None:
         good = asyncio.run(run_demo(data_dir(), console))
     except (StartError, ApiError) as error:
         _fail(str(error))
+    except KeyboardInterrupt:
+        errors.print(f"\nBroken off. If the server has started, `{_command()} stop` stops it.")
+        raise typer.Exit(130) from None
     me = _command()
     console.print(
         "\nThe server keeps running. Next:\n"
@@ -105,7 +128,7 @@ def run(
         list[str] | None,
         typer.Option("--input", "-i", help="name=value, or a JSON object, or @file.json."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="A model id, or demo.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model's name or id, or demo.")] = None,
     version: Annotated[str | None, typer.Option(help="draft, a version, tag or range.")] = None,
     follow: Annotated[bool, typer.Option(help="Show the run until it has ended.")] = True,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show everything.")] = False,
@@ -113,6 +136,8 @@ def run(
     url: Url = None,
 ) -> None:
     """Run an agent, and watch it."""
+    if not re.fullmatch(r"@?[^/@\s]+/[^/@\s]+", agent):
+        _fail(f"{agent} is no agent's name: write it as @scope/name", 2)
     body: dict[str, Any] = {"input": _input(values or [])}
     if model is not None:
         body["modelId"] = model
@@ -137,9 +162,9 @@ def logs(
 
 @app.command()
 def login(
+    email: Annotated[str, typer.Option(prompt="E-mail")],
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True)],
     url: Url = None,
-    email: Annotated[str, typer.Option(prompt="E-mail")] = "",
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True)] = "",
 ) -> None:
     """Sign in, and keep an API key for this user of this machine."""
     from appstrate.cli.access import find_url, user_file, write_private
@@ -184,7 +209,7 @@ def build_packages(
     except BuildError as error:
         _fail(str(error))
     for path in changed:
-        console.print(f"{'built' if path.exists() else 'removed'} {path}")
+        console.print(f"built {path}")
 
 
 @packages.command("import")
@@ -218,13 +243,30 @@ async def _launch(
     access = find_access(url)
     out = Console(quiet=True) if quiet else console
     async with Client(access.url, access.api_key) as client:
+        if wanted := body.get("modelId"):
+            body["modelId"] = await _model(client, wanted)
         launched: dict[str, Any] = await client.post(f"/api/agents/{agent}/run", body, **query)
         out.print(f"Running {escape(agent)} as [bold]{launched['id']}[/]")
         if not follow:
             return launched
-        ended = await follow_run(client, launched["id"], out, verbose=verbose)
+        try:
+            ended = await follow_run(client, launched["id"], out, verbose=verbose)
+        except asyncio.CancelledError:  # ^C
+            again = f"{_command()} logs -f {launched['id']}"
+            errors.print(f"\nThe run goes on; watch it again with `{again}`.")
+            raise
     print_result(out, ended)
     return ended
+
+
+async def _model(client: "Client", wanted: str) -> str:
+    """The id of a model that was named by its id, by its name at the provider, or by its label."""
+    models = (await client.get("/api/models"))["data"]
+    for name in ("id", "modelId", "label"):
+        found = [model["id"] for model in models if model.get(name) == wanted]
+        if len(found) == 1:
+            return str(found[0])
+    return wanted
 
 
 async def _logs(
@@ -232,8 +274,8 @@ async def _logs(
 ) -> None:
     from appstrate.cli.access import find_access
     from appstrate.cli.client import Client
+    from appstrate.cli.follow import ENDED, print_line, print_result
     from appstrate.cli.follow import follow as follow_run
-    from appstrate.cli.follow import print_line, print_result
 
     access = find_access(url)
     async with Client(access.url, access.api_key) as client:
@@ -249,8 +291,11 @@ async def _logs(
                 else:
                     print_line(console, line, verbose=verbose)
             if not page["hasMore"]:
-                return
+                break
             since = str(page["data"][-1]["id"])
+        run = await client.get(f"/api/runs/{run_id}")
+        if run["status"] in ENDED and not as_json:
+            print_result(console, run)
 
 
 async def _login(url: str, email: str, password: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A run in the terminal, as it happens."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -28,12 +29,18 @@ async def follow(client: Client, run: str, console: Console, *, verbose: bool) -
         except ApiError:
             if attempt == 9:
                 raise
+            await asyncio.sleep(0.3)
     raise ApiError("the stream ended before the run did")
+
+
+def plain(text: str) -> str:
+    """Text without control characters: what a model or a tool wrote must not steer a terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 def print_line(console: Console, line: dict[str, Any], *, verbose: bool) -> None:
     """One line of a log, for people."""
-    message, data = str(line.get("message") or ""), line.get("data") or {}
+    message, data = plain(str(line.get("message") or "")), line.get("data") or {}
     if line["level"] == "debug" and not verbose:
         return
     if line["level"] == "error":
@@ -52,12 +59,13 @@ def print_result(console: Console, run: dict[str, Any]) -> None:
     """How a run ended, and what it delivered."""
     status = run["status"]
     seconds = (run.get("duration") or 0) / 1000
+    took = f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.2f}"
     tokens = run.get("token_usage") or {}
     used = f"{tokens.get('input_tokens', 0)} + {tokens.get('output_tokens', 0)} tokens"
     style = STYLES.get(status, "bold yellow")
-    console.print(f"[{style}]{status}[/] in {seconds:.1f} s, {used}")
+    console.print(f"[{style}]{status}[/] in {took} s, {used}")
     if run.get("error"):
-        console.print(f"[red]{escape(run['error'])}[/]")
+        console.print(f"[red]{escape(plain(run['error']))}[/]")
     if run.get("result"):
         console.print_json(json.dumps(run["result"]["output"]))
 
@@ -72,5 +80,5 @@ def _print_tool(console: Console, data: dict[str, Any]) -> None:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    line = plain(" ".join(text.split()))
     return line if len(line) <= ARGUMENTS else line[:ARGUMENTS] + "…"

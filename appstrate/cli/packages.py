@@ -16,18 +16,15 @@ class BuildError(Exception):
 def build(sources: Path, target: Path) -> list[Path]:
     """Build every folder of `sources` into an archive of its name; returns what has changed.
 
-    The same sources give the same bytes. Archives without a source are removed.
+    The same sources give the same bytes. Archives without a source are left alone.
     """
     built = {f"{folder.name}.afps": _archive(folder) for folder in _folders(sources)}
     changed: list[Path] = []
+    target.mkdir(parents=True, exist_ok=True)
     for name, content in built.items():
         path = target / name
         if not path.exists() or path.read_bytes() != content:
             path.write_bytes(content)
-            changed.append(path)
-    for path in target.glob("*.afps"):
-        if path.name not in built:
-            path.unlink()
             changed.append(path)
     return changed
 

@@ -55,7 +55,8 @@ class Gate:
     def check(self) -> None:
         """Refuse while the gate is closed."""
         if self.closed is not None:
-            raise Unavailable(f"the server is {self.closed}", code=self.closed, retry_after=1)
+            what = self.closed.replace("_", " ")
+            raise Unavailable(f"the server is {what}", code=self.closed, retry_after=1)
 
 
 def build_application(

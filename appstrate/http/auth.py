@@ -73,17 +73,13 @@ class Cookies:
             )
 
     def _put(self, response: web.StreamResponse, value: str, life: int) -> None:
-        response.set_cookie(
-            self.name,
-            value,
-            max_age=life,
-            path="/",
-            domain=self._settings.domain,
-            httponly=True,
-            samesite="Lax",
-            secure=self._settings.secure,
-            partitioned=self._settings.secure or None,
-        )
+        # By hand: the standard library knows Partitioned from Python 3.14 on only.
+        parts = [f"{self.name}={value}", f"Max-Age={life}", "Path=/", "HttpOnly", "SameSite=Lax"]
+        if self._settings.domain:
+            parts.append(f"Domain={self._settings.domain}")
+        if self._settings.secure:
+            parts += ["Secure", "Partitioned"]
+        response.headers.add("Set-Cookie", "; ".join(parts))
 
 
 def _is_ours(origin: str) -> bool:

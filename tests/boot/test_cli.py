@@ -1,14 +1,19 @@
 """The command line as somebody types it."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from appstrate.cli.follow import plain
+from support.api import PASSWORD, Api, new_owner
+from support.fake_model import Say, fake_model
 from support.packages import agent_archive, agent_manifest
 
 
@@ -104,6 +109,8 @@ def test_a_package_is_imported_and_run(shell: Shell) -> None:
     ("arguments", "code", "words"),
     [
         (["run", "@no/body"], 1, "there is no agent @no/body"),
+        (["run", "hello-world"], 2, "write it as @scope/name"),
+        (["run", "@appstrate/hello-world", "--version", "9.9.9"], 1, "no published version"),
         (["run", "@appstrate/hello-world", "-i", "name"], 2, "write name=value"),
         (["run", "@appstrate/hello-world", "-i", "@missing.json"], 2, "missing.json"),
         (["run", "@appstrate/hello-world", "-i", "{"], 2, "--input {"),
@@ -149,6 +156,56 @@ def test_signing_in_keeps_a_key_for_the_user(shell: Shell, tmp_path: Path) -> No
     assert path.stat().st_mode & 0o777 == 0o600
     assert "password" not in path.read_text()
     assert elsewhere("run", "@appstrate/hello-world", "--model", "demo").returncode == 0
+
+
+@pytest.mark.usefixtures("demo")
+def test_whoever_signed_in_last_is_meant(shell: Shell) -> None:
+    """Also in the folder of the demo, whose own key is older."""
+    first = json.loads((shell.folder / "data" / "cli.json").read_text())
+    url = first["url"].replace("127.0.0.1", "localhost")
+
+    async def sign_up() -> Api:
+        api = await new_owner(first["url"])
+        async with fake_model() as fake:
+            await api.new_model(fake, fake.script("mine", Say("Hi.")), label="Mine")
+        return api
+
+    api = asyncio.run(sign_up())
+    refused = shell("run", "@appstrate/hello-world", "--model", "Mine")
+    assert "there is no model Mine" in refused.stderr
+    signed_in = shell("login", "--url", url, "--email", api.email, "--password", PASSWORD)
+    assert signed_in.returncode == 0, signed_in.stderr
+    run = shell("run", "@appstrate/hello-world", "--model", "Mine", "--no-follow")
+    again = shell("run", "@appstrate/hello-world", "--model", "mine", "--no-follow")
+    (shell.folder / "config" / "appstrate" / "cli.json").unlink()
+
+    assert run.returncode == again.returncode == 0, run.stderr + again.stderr
+
+
+def test_the_demo_finds_its_server_whatever_others_call_it(tmp_path: Path) -> None:
+    shells = [
+        Shell(tmp_path / name, APP_URL="https://agents.example.com", HOST="127.0.0.1")
+        for name in ("one", "two")
+    ]
+    for shell in shells:
+        shell.folder.mkdir()
+    try:
+        with ThreadPoolExecutor() as both:
+            demos = list(both.map(lambda shell: shell("demo"), shells))
+    finally:
+        stopped = [shell("stop").stdout for shell in shells]
+
+    assert [demo.returncode for demo in demos] == [0, 0], demos
+    assert stopped == ["Stopped.\n"] * 2
+
+
+def test_what_a_tool_wrote_does_not_steer_the_terminal() -> None:
+    assert plain("a\x1b[2Jb\x9bc\x07\nü\t😀") == "a\ufffd[2Jb\ufffdc\ufffd\nü\t😀"
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    assert Shell(tmp_path)("--version").stdout.startswith("appstrate 0.")
+    assert "Usage" in Shell(tmp_path)().stdout
 
 
 @pytest.mark.usefixtures("demo")

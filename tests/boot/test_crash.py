@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -306,6 +307,23 @@ async def test_a_folder_or_a_file_that_cannot_be_used_is_named(tmp_path: Path) -
         assert served.returncode == 1
         assert words in served.stderr
         assert "Traceback" not in served.stderr
+
+
+async def test_a_server_whose_folder_is_deleted_ends(server: ServerProcess, tmp_path: Path) -> None:
+    """It must not begin anew in a folder that is somebody else's by now."""
+    await server.start()
+    process, log = server.pid, tmp_path / "kept.log"
+    os.link(server.data / "test.log", log)
+    shutil.rmtree(server.data)
+    server.data.mkdir()
+    assert await server.wait() == 1
+    assert "was deleted or replaced" in log.read_text()
+    assert not alive(process)
+    assert list(server.data.iterdir()) == []
+    await server.start()
+    owner = await new_owner(server.url)
+    run = await owner.finished(await owner.new_agent("fresh"), {"modelId": "demo"})
+    assert run["status"] == "success"
 
 
 async def test_tier_1_runs_on_a_database_of_its_own(

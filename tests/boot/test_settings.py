@@ -45,8 +45,8 @@ def test_secrets_are_made_once_in_development_and_kept_privately(tmp_path: Path)
     assert second.generated == ()
     assert first.keys == second.keys
     assert path.stat().st_mode & 0o777 == 0o600
-    given = read_settings({"DATA_DIR": str(tmp_path), "AUTH_SECRET": "mine"})
-    assert given.keys.auth == ("mine",)
+    given = read_settings({"DATA_DIR": str(tmp_path), "AUTH_SECRET": "mine, for this test"})
+    assert given.keys.auth == ("mine, for this test",)
     assert given.keys.encryption == first.keys.encryption
 
 

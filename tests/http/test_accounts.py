@@ -4,8 +4,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiohttp import web
 
 from appstrate.boot import Server
+from appstrate.http.auth import Cookies, CookieSettings
 from support.api import Api, new_owner, new_user
 
 
@@ -33,6 +35,21 @@ async def test_a_session_is_an_http_only_cookie_and_nothing_else(server: Server)
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
     assert "Secure" not in cookie
+
+
+def test_over_https_a_cookie_is_for_https_alone() -> None:
+    settings = CookieSettings(
+        secrets=("s" * 32,), secure=True, domain="example.com", trusted_origins=frozenset()
+    )
+    response = web.Response()
+    Cookies(settings).set(response, "token", datetime.now(UTC) + timedelta(days=7, seconds=1))
+    [name, *rest] = response.headers["Set-Cookie"].split("; ")
+
+    assert name.startswith("__Secure-appstrate.session=token.")
+    assert rest == [
+        *("Max-Age=604800", "Path=/", "HttpOnly", "SameSite=Lax"),
+        *("Domain=example.com", "Secure", "Partitioned"),
+    ]
 
 
 async def test_signing_in_again_needs_the_password(server: Server) -> None:

@@ -13,6 +13,7 @@ from support.fake_model import FakeModel
 from support.packages import agent_manifest
 
 Json = dict[str, Any]
+PASSWORD = "correct horse"
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Api:
     jar: aiohttp.CookieJar = field(default_factory=lambda: aiohttp.CookieJar(unsafe=True))
     org: Json = field(default_factory=dict)
     application: Json = field(default_factory=dict)
+    email: str = ""
 
     async def request(
         self, method: str, path: str | URL, *, headers: dict[str, str] | None = None, **options: Any
@@ -127,10 +129,9 @@ class Api:
 
 async def new_user(url: str) -> Api:
     """Somebody who just signed up."""
-    api = Api(url)
-    email = f"{uuid4().hex}@example.com"
+    api = Api(url, email=f"{uuid4().hex}@example.com")
     made = await api.post(
-        "/api/auth/sign-up/email", {"email": email, "password": "correct horse", "name": "Ada"}
+        "/api/auth/sign-up/email", {"email": api.email, "password": PASSWORD, "name": "Ada"}
     )
     assert made.status == 200, made.body
     return api
