@@ -7,6 +7,7 @@ import json
 import tempfile
 import time
 from base64 import b64decode, b64encode
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,6 +21,15 @@ from bench.system import KEY, Model, System, Tenant
 from bench.wire import Connection, request, throughput
 
 AT_ONCE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedRun:
+    """A run for which the bench speaks: its secret, and the number of its program's last event."""
+
+    id: str
+    secret: str
+    last: int
 
 
 async def boots(figures: dict[str, Figure], folder: Path) -> None:
@@ -96,39 +106,39 @@ async def waiting_runs(
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     figures["waiting"].samples.append((system.memory() - before) / AT_ONCE)
-    secrets = await _secrets(system, runs)
-    await ingestion(figures, system, dict(list(secrets.items())[:-1]))
-    await streaming(figures, system, tenant, *list(secrets.items())[-1])
+    *many, one = await _played(system, runs)
+    await ingestion(figures, system, many)
+    await streaming(figures, system, tenant, one)
     model.go.set()
     await asyncio.gather(*(tenant.wait(run) for run in runs))
 
 
 async def ingestion(
-    figures: dict[str, Figure], system: System, secrets: dict[str, str], seconds: float = 4
+    figures: dict[str, Figure], system: System, runs: list[PlayedRun], seconds: float = 4
 ) -> None:
     """Events per second, each run on a connection of its own, one after the other."""
     deadline = time.perf_counter() + seconds
     began = time.perf_counter()
 
-    async def play(run: str, secret: str) -> int:
+    async def play(run: PlayedRun) -> int:
         connection = await Connection(system.url).open()
-        sequence = 0
+        sent = 0
         while time.perf_counter() < deadline:
-            sequence += 1
-            status, answer = await connection.send(_event(run, secret, sequence))
+            sent += 1
+            status, answer = await connection.send(_event(run, sent))
             assert status == 200, answer
         connection.close()
-        return sequence
+        return sent
 
-    sent = await asyncio.gather(*(play(run, secret) for run, secret in secrets.items()))
+    sent = await asyncio.gather(*(play(run) for run in runs))
     figures["events"].samples.append(sum(sent) / (time.perf_counter() - began))
 
 
 async def streaming(
-    figures: dict[str, Figure], system: System, tenant: Tenant, run: str, secret: str
+    figures: dict[str, Figure], system: System, tenant: Tenant, run: PlayedRun
 ) -> None:
     """From sending an event to reading it on an open stream."""
-    path = f"/api/realtime/runs/{run}?token={tenant.key}"
+    path = f"/api/realtime/runs/{run.id}?token={tenant.key}"
     seen: asyncio.Queue[float] = asyncio.Queue()
 
     async def read() -> None:
@@ -141,9 +151,9 @@ async def streaming(
     await asyncio.sleep(0.3)
     connection = await Connection(system.url).open()
     delays: list[float] = []
-    for sequence in range(1, 301):
+    for number in range(1, 301):
         began = time.perf_counter()
-        await connection.send(_event(run, secret, sequence))
+        await connection.send(_event(run, number))
         delays.append((await asyncio.wait_for(seen.get(), 5) - began) * 1000)
         await asyncio.sleep(0.002)
     reading.cancel()
@@ -213,8 +223,8 @@ async def _keep_asking(url: str, sent: bytes, times: list[float]) -> None:
         await asyncio.sleep(0.005)
 
 
-async def _secrets(system: System, runs: list[str]) -> dict[str, str]:
-    """The signing secrets of runs, read where the server keeps them."""
+async def _played(system: System, runs: list[str]) -> list[PlayedRun]:
+    """What it takes to speak for runs, read where the server keeps it."""
     postgres = system.data / "postgres"
     options = (postgres / "pgdata" / "postmaster.pid").read_text().splitlines()
     connection = await asyncpg.connect(
@@ -224,32 +234,39 @@ async def _secrets(system: System, runs: list[str]) -> dict[str, str]:
         database="postgres",
     )
     rows = await connection.fetch(
-        "SELECT run_id, secret_encrypted FROM run_sinks WHERE run_id = ANY ($1::text[])", runs
+        """
+        SELECT run_id, secret_encrypted, last_sequence FROM run_sinks
+        WHERE run_id = ANY ($1::text[])
+        """,
+        runs,
     )
     await connection.close()
     vault = Vault({"k1": b64decode(KEY)}, "k1")
-    return {row["run_id"]: vault.open(row["secret_encrypted"]) for row in rows}
+    return [
+        PlayedRun(row["run_id"], vault.open(row["secret_encrypted"]), row["last_sequence"])
+        for row in rows
+    ]
 
 
-def _event(run: str, secret: str, sequence: int) -> bytes:
+def _event(run: PlayedRun, number: int) -> bytes:
     message_id, timestamp = str(uuid4()), str(int(time.time()))
     body = json.dumps(
         {
             "specversion": "1.0",
             "type": "appstrate.progress",
-            "source": f"/afps/runs/{run}",
+            "source": f"/afps/runs/{run.id}",
             "id": message_id,
             "time": "2026-01-01T00:00:00Z",
             "datacontenttype": "application/json",
             "data": {"message": "Tool: bash", "level": "info", "data": {"tool": "bash"}},
-            "sequence": sequence,
+            "sequence": run.last + number,
         }
     ).encode()
     signed = b".".join((message_id.encode(), timestamp.encode(), body))
-    digest = b64encode(hmac.digest(secret.encode(), signed, hashlib.sha256)).decode()
+    digest = b64encode(hmac.digest(run.secret.encode(), signed, hashlib.sha256)).decode()
     headers = {
         "webhook-id": message_id,
         "webhook-timestamp": timestamp,
         "webhook-signature": f"v1,{digest}",
     }
-    return request("POST", f"/api/runs/{run}/events", headers, body)
+    return request("POST", f"/api/runs/{run.id}/events", headers, body)
