@@ -34,7 +34,7 @@ class RestartPolicy:
     burst: int = 3
     settled: float = 10.0
     first: float = 0.5
-    ceiling: float = 30.0
+    ceiling: float = 10.0
     jitter: float = 0.5
 
     def delay(self, crashes: int, chance: float) -> float:

@@ -78,18 +78,20 @@ async def _carry_out(settings: Settings, began: float) -> int:
 
 async def _prepare(settings: Settings, sink: Sink, workspace: Path) -> str | None:
     """Set the workspace up; a sentence when that is impossible."""
-    git = workspace / ".git"
-    git.mkdir(exist_ok=True)
-    (git / "HEAD").write_text("ref: refs/heads/main\n")
-    if not settings.skills:
-        return None
     try:
+        git = workspace / ".git"
+        git.mkdir(exist_ok=True)
+        (git / "HEAD").write_text("ref: refs/heads/main\n")
+        if not settings.skills:
+            return None
         response, bundle = await sink.get("/workspace")
         if response.status != 200:
             return f"the run's bundle was refused: {response.status} {bundle[:300]!r}"
         names = await asyncio.to_thread(unpack_skills, bundle, workspace)
     except (SinkError, BundleError) as error:
         return str(error)
+    except OSError as error:
+        return f"the run's workspace cannot be set up: {error.strerror}"
     sink.progress("bundle loaded", {"boot": True, "skills": names})
     return None
 

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import os
 import signal
@@ -11,7 +12,9 @@ import pytest
 from actors.packages.bundle import write_bundle
 from adapters.local.executor import LIBRARIES
 from appstrate.agent.loop import shorten
+from appstrate.agent.program import _prepare
 from appstrate.agent.settings import AssignmentError, read_settings
+from appstrate.agent.sink import Sink
 from appstrate.agent.workspace import BundleError, unpack_skills
 from appstrate.tiers import AGENT_PROGRAM
 from support.assignments import assignment
@@ -56,6 +59,15 @@ def test_a_bad_assignment_ends_the_program_with_a_sentence(tmp_path: Path) -> No
 
     assert process.returncode == 1
     assert "MODEL_API" in json.loads(said)["msg"]
+
+
+def test_a_workspace_that_cannot_be_set_up_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".git").write_text("in the way")
+    settings = read_settings(assignment(WORKSPACE_DIR=str(tmp_path)))
+    told = asyncio.run(_prepare(settings, Sink(settings), tmp_path))
+
+    assert told is not None
+    assert "workspace cannot be set up: File exists" in told
 
 
 def test_a_slot_that_is_dropped_ends_quietly(tmp_path: Path) -> None:
