@@ -81,14 +81,17 @@ class Reader:
         value = self.variables.get(name)
         if value is not None and not _is_origin(value):
             self.problem(name, f"must be an http(s) URL without path or password, not {value!r}")
-        return value.rstrip("/") if value else None
+            return None
+        return _as_browsers_write(value) if value else None
 
     def origins(self, name: str) -> list[str]:
-        found = self.names(name)
-        for value in found:
-            if not _is_origin(value):
+        found: list[str] = []
+        for value in self.names(name):
+            if _is_origin(value):
+                found.append(_as_browsers_write(value))
+            else:
                 self.problem(name, f"{value!r} is not an origin such as https://example.com")
-        return [value.rstrip("/") for value in found]
+        return found
 
     def strict(self, name: str, kind: type[Any]) -> Any:
         try:
@@ -96,6 +99,12 @@ class Reader:
         except msgspec.DecodeError as error:
             self.problem(name, f"is not usable: {error}")
             return kind()
+
+
+def _as_browsers_write(origin: str) -> str:
+    """An origin in the one form that browsers send: lower case, without a default port."""
+    scheme, _, host = origin.rstrip("/").lower().partition("://")
+    return f"{scheme}://{host.removesuffix({'http': ':80', 'https': ':443'}[scheme])}"
 
 
 def _is_origin(value: str) -> bool:

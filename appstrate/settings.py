@@ -18,6 +18,7 @@ from appstrate.keys import Keys, read_keys
 from appstrate.paths import SYSTEM_PACKAGES
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+PORT = re.compile(r":([^\]]*)$")
 DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 INSTANCE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 LEVELS = ("debug", "info", "warn", "error")
@@ -141,18 +142,25 @@ def _database(read: Reader, data_dir: Path) -> EmbeddedSettings | ExternalSettin
     url = read.variables.get("DATABASE_URL")
     if url is None:
         return EmbeddedSettings(root=data_dir / "postgres")
-    try:
-        parts = urlsplit(url)
-        lost = "@" not in parts.netloc and "@" in url
-        usable = not lost and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable:
+    if not _is_database_url(url):
         how = "is no URL: in a user name or password write / ? # @ : as %2F %3F %23 %40 %3A"
         read.problem("DATABASE_URL", how)
     elif not url.startswith(("postgres://", "postgresql://")):
         read.problem("DATABASE_URL", "must begin with postgres:// or postgresql://")
     return ExternalSettings(url=url, wait=read.integer("BOOT_WAIT_SECONDS", 30, most=3600))
+
+
+def _is_database_url(url: str) -> bool:
+    """Whether a URL means what it seems to: that no password has ended its host."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    ports = [found[1] for host in hosts if (found := PORT.search(host))]
+    first_option = parts.query.partition("=")[0]
+    lost = parts.fragment or ("@" not in parts.netloc and "@" in parts.path + first_option)
+    return not lost and all(port.isdigit() for port in ports)
 
 
 def _folders(text: str | None) -> tuple[Path, ...]:

@@ -78,10 +78,12 @@ class Authenticate(Request["Accounts", Authentication], frozen=True, kw_only=Tru
 
     A session that names an organization its user is no member of is refused with `forbidden`,
     an application that is not in it with `NotFound`. A key brings its own; different ones are
-    refused with `forbidden`. Invalid credentials are refused with `unauthorized`.
+    refused with `forbidden`. Invalid credentials are refused with `unauthorized`. A session in use
+    is renewed daily, but not by those who cannot give its cookie back: they say `renew=False`.
     """
 
     credentials: Credentials
+    renew: bool = True
 
 
 class NewOrganization(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,7 +186,9 @@ class Accounts(Actor):
     async def receive(self, message: AccountsMessage) -> Any:
         match message:
             case Authenticate():
-                return await self._authenticator.authenticate(message.credentials)
+                return await self._authenticator.authenticate(
+                    message.credentials, renew=message.renew
+                )
             case SignUp():
                 return await self._sign_up(message)
             case SignIn():

@@ -56,7 +56,7 @@ class Authenticator:
         self._known: Memory = {}
         self._used: dict[ApiKeyId, datetime] = {}
 
-    async def authenticate(self, credentials: Credentials) -> Authentication:
+    async def authenticate(self, credentials: Credentials, *, renew: bool) -> Authentication:
         """Who these credentials stand for; refuses those that are not valid or do not fit."""
         memory = self._known  # what is read before it is replaced must not outlive that
         known = memory.get(credentials)
@@ -66,7 +66,7 @@ class Authenticator:
             if credentials.api_key is not None:
                 found = await self._by_key(credentials, credentials.api_key)
             else:
-                found = await self._by_session(credentials, credentials.session or "")
+                found = await self._by_session(credentials, credentials.session or "", renew=renew)
             self._remember(memory, credentials, found)
         if found.caller.api_key is not None:
             self._used[found.caller.api_key] = self._now()
@@ -114,7 +114,9 @@ class Authenticator:
         )
         return Authentication(caller=caller)
 
-    async def _by_session(self, credentials: Credentials, token: str) -> Authentication:
+    async def _by_session(
+        self, credentials: Credentials, token: str, *, renew: bool
+    ) -> Authentication:
         facts = await self._records.session(digest(token), credentials.org, credentials.application)
         if facts is None:
             raise Rejected("this session has ended: sign in again", code="unauthorized")
@@ -123,7 +125,7 @@ class Authenticator:
         if credentials.application is not None and facts.application_id is None:
             raise NotFound("there is no such application in this organization")
         session, renewed = facts.session, False
-        if self._now() - session.updated_at > RENEW_AFTER:
+        if renew and self._now() - session.updated_at > RENEW_AFTER:
             session = msgspec.structs.replace(session, expires_at=self._now() + SESSION_LIFE)
             await self._records.renew_session(session.id, session.expires_at)
             renewed = True

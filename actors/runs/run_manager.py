@@ -265,6 +265,7 @@ class RunManager(Actor):
         if facts.expires_at <= datetime.now(UTC):
             raise Rejected("the event sink of this run has expired", code="run_sink_expired")
         verify(signed, secret, time.time(), self._signature_seconds)
+        self._remember(facts, secret)
         return facts
 
     async def _facts(self, run: RunId) -> tuple[RunFacts, str]:
@@ -274,12 +275,15 @@ class RunManager(Actor):
         facts = await self._records.facts(run)
         if facts is None:
             raise NotFound("there is no such run")
-        found = facts, self._secrets.open(facts.sealed_secret)
-        if not facts.closed:
-            if len(self._known) >= KNOWN_RUNS:
-                self._known.clear()
-            self._known[run] = found
-        return found
+        return facts, self._secrets.open(facts.sealed_secret)
+
+    def _remember(self, facts: RunFacts, secret: str) -> None:
+        """Keep what a run that has signed a request is known by; it has started, so it is final."""
+        if facts.closed or facts.run in self._known:
+            return
+        if len(self._known) >= KNOWN_RUNS:
+            self._known.clear()
+        self._known[facts.run] = facts, secret
 
     def _closed(self, run: RunId) -> Rejected:
         self._known.pop(run, None)

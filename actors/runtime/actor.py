@@ -120,13 +120,14 @@ class Actor(pykka.Actor):
     async def retire(self, within: float) -> None:
         """Serve what waits, for at most `within` seconds, then end. Idempotent, never raises.
 
-        An actor that is still starting is interrupted.
+        An actor that is still starting is interrupted at once, and closes what it has opened.
         """
-        if not self._is_open and not self.inbox.closed:
+        starting = not self._is_open and not self.inbox.closed
+        if starting:
             self._life.cancel()
         self._begin_stop(None)
-        await asyncio.wait({self._life}, timeout=within)
-        if not self._life.done():
+        await asyncio.wait({self._life}, timeout=max(within, KILL_GRACE) if starting else within)
+        if not self._life.done() and not starting:  # to cancel twice would cut `stopped` short
             log.warning("actor did not stop in time", actor=self.name, within=round(within, 3))
             self._life.cancel()
             await asyncio.wait({self._life}, timeout=KILL_GRACE)

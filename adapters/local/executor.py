@@ -19,6 +19,7 @@ import structlog
 from actors.runs import Exit
 from adapters.local.processes import (
     ZOMBIE,
+    Process,
     adopted,
     environment_of,
     exited,
@@ -59,7 +60,7 @@ class LocalExecutor:
     """
 
     def __init__(self, settings: LocalExecutorSettings, instance: str, program: Path) -> None:
-        self._root = settings.root.absolute() / instance
+        self._root = settings.root.resolve() / instance
         self._program = program
         self._alive: dict[int, LocalSlot] = {}
         self._server_mark = f"{SERVER_MARK}={secrets.token_hex(16)}"
@@ -84,21 +85,23 @@ class LocalExecutor:
     async def sweep(self) -> int:
         """End what carries our mark from an earlier life or stands in one of its folders, and
         remove those folders.
+
+        Runs have no terminal, so whoever looks at a folder from one is left alone.
         """
         mark = f"\0{RUNS_MARK}={self._root}\0".encode()
         found = [
             process
             for process in process_table().values()
             if process.pid not in self._alive
-            and (
-                mark in environment_of(process.pid)
-                or folder_of(process.pid).is_relative_to(self._root)
-            )
+            and (mark in environment_of(process.pid) or self._stands_in_a_run(process))
         ]
         kill_tree(found)
         live = {slot.name for slot in self._alive.values()}
         await asyncio.to_thread(_remove_folders, self._root, live)
         return len(found)
+
+    def _stands_in_a_run(self, process: Process) -> bool:
+        return not process.terminal and folder_of(process.pid).is_relative_to(self._root)
 
     async def bury(self, pid: int) -> None:
         """Forget a slot's process, and end everything it orphaned."""

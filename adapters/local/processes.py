@@ -23,6 +23,7 @@ class Process:
     parent: int
     session: int
     state: str
+    terminal: bool
 
 
 def protect_server() -> None:
@@ -69,7 +70,9 @@ def process_table() -> dict[int, Process]:
             with contextlib.suppress(OSError, ValueError, IndexError):
                 fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
                 pid = int(name)
-                table[pid] = Process(pid, int(fields[1]), int(fields[3]), fields[0])
+                table[pid] = Process(
+                    pid, int(fields[1]), int(fields[3]), fields[0], fields[4] != "0"
+                )
     return table
 
 
@@ -107,16 +110,26 @@ def adopted(own_children: Container[int], server_mark: bytes) -> list[Process]:
 
 
 def kill_tree(roots: list[Process]) -> None:
-    """Kill processes and everything below them."""
+    """Kill processes and everything below them, but never this process or those it came from."""
     table = process_table()
-    doomed, grew = {process.pid for process in roots}, True
+    spared = _lineage(table)
+    doomed, grew = {process.pid for process in roots} - spared, True
     while grew:
-        more = {p.pid for p in table.values() if p.parent in doomed} - doomed
+        more = {p.pid for p in table.values() if p.parent in doomed} - doomed - spared
         doomed |= more
         grew = bool(more)
     for pid in doomed:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _lineage(table: dict[int, Process]) -> set[int]:
+    """This process, its parent, and so on."""
+    pid, lineage = os.getpid(), set[int]()
+    while pid in table and pid not in lineage:
+        lineage.add(pid)
+        pid = table[pid].parent
+    return lineage
 
 
 def reap(processes: list[Process]) -> None:

@@ -23,6 +23,15 @@ BROKEN = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
 )
+# The same statement may well succeed the next time.
+PASSING = (
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
 
 
 class Pool:
@@ -104,6 +113,8 @@ def _translated() -> Iterator[None]:
         yield
     except BROKEN as error:
         raise Unavailable(f"the database cannot be reached: {error}", retry_after=1) from error
+    except PASSING as error:
+        raise Unavailable(f"the database was busy: {error}", retry_after=1) from error
     except asyncpg.InsufficientResourcesError as error:
         full = "its disk is full" if isinstance(error, asyncpg.DiskFullError) else str(error)
         raise Unavailable(f"the database cannot take this: {full}", retry_after=10) from error

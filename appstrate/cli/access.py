@@ -49,13 +49,14 @@ def find_access(url: str | None) -> Access:
     """A server and a key: from the environment, else from the demo in this folder or from a login,
     whichever was the last to sign in there.
     """
-    where = find_url(url)
+    where, record = find_url(url), data_dir() / "server.json"
     if key := os.environ.get("APPSTRATE_API_KEY", "").strip():
         return Access(url=where, api_key=key)
     for path in sorted((data_dir() / "cli.json", user_file()), key=_written, reverse=True):
         kept = read_json(path)
-        same = _same(kept.get("url"), where) or (path.parent == data_dir() and url is None)
-        if kept.get("apiKey") and same:
+        # The demo's server may have come back on another port.
+        here = path.parent == data_dir() and _same(read_json(record).get("url"), where)
+        if kept.get("apiKey") and (here or _same(kept.get("url"), where)):
             return Access(url=where, api_key=str(kept["apiKey"]))
     raise AccessError(
         f"there is no API key for {where}: run `appstrate login`, or set APPSTRATE_API_KEY"

@@ -67,13 +67,13 @@ def print_result(console: Console, run: dict[str, Any]) -> None:
     if run.get("error"):
         console.print(f"[red]{escape(plain(run['error']))}[/]")
     if run.get("result"):
-        console.print_json(json.dumps(run["result"]["output"]))
+        console.print_json(plain(json.dumps(run["result"]["output"], ensure_ascii=False)))
 
 
 def _print_tool(console: Console, data: dict[str, Any]) -> None:
     if "args" in data:
         arguments = json.dumps(data["args"], ensure_ascii=False)
-        console.print(Text(f"  → {data['tool']} {_short(arguments)}", "dim"))
+        console.print(Text(f"  → {plain(str(data['tool']))} {_short(arguments)}", "dim"))
     else:
         mark, style = ("✗", "red") if data.get("isError") else ("←", "dim")
         console.print(Text(f"  {mark} {_short(str(data.get('result')))}", style))

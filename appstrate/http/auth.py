@@ -67,7 +67,7 @@ class Cookies:
         if request.method in SAFE_METHODS or origin is None:
             return
         trusted = origin in self._settings.trusted_origins
-        if not trusted and (urlsplit(origin).netloc != request.host or not _is_ours(origin)):
+        if not trusted and not _is_ours(origin, request.host):
             raise Rejected(
                 f"the origin {origin} is not trusted: add it to TRUSTED_ORIGINS", code="forbidden"
             )
@@ -82,10 +82,15 @@ class Cookies:
         response.headers.add("Set-Cookie", "; ".join(parts))
 
 
-def _is_ours(origin: str) -> bool:
-    """Whether no name server can have a say in what an origin means."""
-    host = urlsplit(origin).hostname or ""
-    return host == "localhost" or host.endswith(".localhost") or parse_address(host) is not None
+def _is_ours(origin: str, host: str) -> bool:
+    """Whether an origin is the host that was asked, under a name no name server can redefine."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    name = parts.hostname or ""
+    certain = name == "localhost" or name.endswith(".localhost") or parse_address(name) is not None
+    return parts.netloc == host and certain
 
 
 async def authenticate(

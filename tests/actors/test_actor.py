@@ -357,6 +357,26 @@ async def test_an_actor_that_does_not_stop_in_time_is_cancelled_and_its_askers_k
         await waiting
 
 
+async def test_an_actor_that_is_interrupted_while_it_starts_closes_what_it_opened() -> None:
+    closed: list[str] = []
+
+    class Slow(Probe):
+        async def started(self) -> None:
+            self.own(asyncio.sleep(3600))
+            await asyncio.sleep(3600)
+
+        async def stopped(self) -> None:
+            await asyncio.sleep(0.05)
+            closed.append("closed")
+
+    actor = Slow()
+    actor.launch()
+    await asyncio.sleep(0)
+    await actor.retire(0)
+
+    assert closed == ["closed"]
+
+
 async def test_a_handling_cancelled_before_its_first_step_still_answers() -> None:
     actor = Probe()
     address: Address[Probe] = Address("probe")

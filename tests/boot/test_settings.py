@@ -100,7 +100,31 @@ def test_a_database_url_replaces_the_embedded_database(tmp_path: Path) -> None:
     assert settings.database == ExternalSettings(url=url, wait=5)
 
 
-@pytest.mark.parametrize("password", ["pa/ss", "pa?ss", "pa#ss", "12/34"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p@h1:5432,h2:5433/db",
+        "postgresql:///db?host=/var/run&user=me@corp",
+        "postgresql://h/db?application_name=a@b",
+        "postgres://u:p%40ss@[::1]:5432/db",
+    ],
+)
+def test_whatever_is_a_database_url_is_taken(tmp_path: Path, url: str) -> None:
+    settings = read_settings({"DATA_DIR": str(tmp_path), "DATABASE_URL": url})
+
+    assert settings.database == ExternalSettings(url=url, wait=30)
+
+
+@pytest.mark.parametrize("value", ["https://App.Example.com/", "https://app.example.com:443"])
+def test_origins_are_compared_as_browsers_write_them(tmp_path: Path, value: str) -> None:
+    variables = {"DATA_DIR": str(tmp_path), "APP_URL": value, "TRUSTED_ORIGINS": value}
+    settings = read_settings(variables)
+
+    assert settings.app_url == "https://app.example.com"
+    assert settings.trusted_origins == {"https://app.example.com"}
+
+
+@pytest.mark.parametrize("password", ["pa/ss", "pa?ss", "pa#ss", "12/34", "12?34"])
 def test_a_password_that_breaks_its_url_is_not_repeated(tmp_path: Path, password: str) -> None:
     url = f"postgresql://me:{password}@db.example:5432/agents"
     with pytest.raises(SettingsError) as caught:

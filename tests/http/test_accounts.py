@@ -9,6 +9,7 @@ from aiohttp import web
 from appstrate.boot import Server
 from appstrate.http.auth import Cookies, CookieSettings
 from support.api import Api, new_owner, new_user
+from support.sinks import database_of
 
 
 async def test_signing_up_signs_in_and_out_ends_it(server: Server) -> None:
@@ -122,6 +123,25 @@ async def test_a_name_made_to_point_here_is_another_site(server: Server) -> None
     answer = await Api(server.url).post("/api/auth/sign-up/email", body, headers=names)
 
     assert (answer.status, answer.code) == (403, "forbidden")
+    broken = await Api(server.url).post(
+        "/api/auth/sign-up/email", body, headers={"Origin": "http://["}
+    )
+    assert (broken.status, broken.code) == (403, "forbidden")
+
+
+async def test_a_stream_leaves_the_renewal_to_whoever_can_give_the_cookie(
+    owner: Api, server: Server
+) -> None:
+    age = "UPDATE sessions SET updated_at = now() - interval '2 days' WHERE user_id = $1"
+    user = (await owner.get("/api/auth/get-session")).json["user"]["id"]
+    await database_of(server).execute(age, user)
+    accounts: Any = server.at.accounts._actor
+    accounts._authenticator.forget()
+    await owner.get("/api/auth/get-session")
+    accounts._authenticator.forget()
+    renewed = await owner.get("/api/orgs")
+
+    assert "Set-Cookie" in renewed.headers
 
 
 async def test_an_organization_comes_with_an_application_and_a_starter_agent(owner: Api) -> None:

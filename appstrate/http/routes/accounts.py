@@ -69,7 +69,9 @@ async def get_session(call: Call) -> Any:
     if token is None:
         return json_response(None)
     try:
-        found = await call.at.accounts.ask(Authenticate(credentials=Credentials(session=token)))
+        found = await call.at.accounts.ask(
+            Authenticate(credentials=Credentials(session=token), renew=False)
+        )
     except Rejected:
         return json_response(None)
     return {"session": found.session, "user": found.user}

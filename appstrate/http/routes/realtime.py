@@ -53,7 +53,7 @@ async def _caller(call: Call) -> Caller:
     if org is None or application is None:
         raise Rejected("the parameters orgId and applicationId are required", param="orgId")
     given = Credentials(session=token, org=org, application=application)
-    caller = (await call.at.accounts.ask(Authenticate(credentials=given))).caller
+    caller = (await call.at.accounts.ask(Authenticate(credentials=given, renew=False))).caller
     if caller.application is None:
         raise NotFound("there is no such application in this organization")
     return caller

@@ -149,6 +149,30 @@ async def test_a_sweep_ends_what_an_earlier_life_left(
     await slot.stop()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="folders are found through /proc")
+async def test_a_sweep_from_within_a_run_leaves_the_sweeper_alone(tmp_path: Path) -> None:
+    """And finds what is left also where the data folder is a link."""
+    real, linked = tmp_path / "real", tmp_path / "linked"
+    workspace = real / "runs" / "1" / "old"
+    workspace.mkdir(parents=True)
+    linked.symlink_to(real)
+    left = subprocess.Popen(["sleep", "600"], cwd=workspace, env={})
+    beside = subprocess.Popen(["sleep", "600"])
+    settings = LocalExecutorSettings(root=linked / "runs")
+    before = Path.cwd()
+    os.chdir(workspace)
+    try:
+        executor = LocalExecutor(settings, "1", tmp_path / "program")
+        assert await executor.sweep() >= 1
+    finally:
+        os.chdir(before)
+
+    assert left.wait(5) == -signal.SIGKILL
+    assert beside.poll() is None
+    beside.kill()
+    beside.wait()
+
+
 async def test_a_program_that_is_not_there_is_an_exit(tmp_path: Path) -> None:
     executor = LocalExecutor(
         LocalExecutorSettings(root=tmp_path / "runs"), "1", tmp_path / "missing.py"
