@@ -144,6 +144,8 @@ def _bind(settings: Settings) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((settings.host, settings.port))
+        # At once: two may bind a port at the same moment, and only one may listen.
+        listening.listen(BACKLOG)
     except socket.gaierror as error:
         listening.close()
         raise PortInUseError(
