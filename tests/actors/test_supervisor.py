@@ -5,7 +5,7 @@ import pytest
 
 from actors.runtime import ActorCrashed, Address, BootError, Child, RestartPolicy, Unavailable
 from actors.runtime.address import State
-from support.probe import Do, Probe, Quick, fail, sleeping
+from support.probe import Do, Probe, Quick, fail, settle, sleeping
 from support.running import supervised
 
 
@@ -32,11 +32,6 @@ def child(
     factory: Callable[[], Probe], name: str = "probe", policy: RestartPolicy | None = None
 ) -> Child[Probe]:
     return Child(address=Address(name), factory=factory, policy=policy or RestartPolicy())
-
-
-async def settle() -> None:
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 async def test_children_boot_in_order_each_awaiting_the_last_and_stop_in_reverse() -> None:

@@ -62,6 +62,12 @@ class SmallProbe(Probe):
 Work = Callable[[Probe], Awaitable[Any]]
 
 
+async def settle() -> None:
+    """Let everything happen that is about to."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 def sleeping(seconds: float = 3600) -> Work:
     async def work(_: Probe) -> None:
         await asyncio.sleep(seconds)
