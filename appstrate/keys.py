@@ -68,7 +68,8 @@ def read_keys(read: Reader, data_dir: Path, *, required: bool) -> tuple[Keys, tu
         encryption_active=active,
     )
     if 0 < len(given.get("AUTH_SECRET", "")) < SHORTEST_SECRET:
-        read.problem("AUTH_SECRET", f"needs at least {SHORTEST_SECRET} characters")
+        spelled = "AUTH_SECRET" if "AUTH_SECRET" in read.variables else "BETTER_AUTH_SECRET"
+        read.problem(spelled, f"needs at least {SHORTEST_SECRET} characters")
     for key in keys.run_tokens if "RUN_TOKEN_SECRET" in given else ():
         if len(key.strip()) < SHORTEST_SECRET:
             read.problem(

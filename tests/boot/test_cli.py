@@ -1,6 +1,7 @@
 """The command line as somebody types it."""
 
 import asyncio
+import io
 import json
 import os
 import subprocess
@@ -10,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from appstrate.cli.follow import plain
+from appstrate.cli.follow import plain, print_line, print_result
 from support.api import PASSWORD, Api, new_owner
 from support.fake_model import Say, fake_model
 from support.packages import agent_archive, agent_manifest
@@ -143,6 +145,13 @@ def test_a_server_that_is_not_there_is_told(shell: Shell) -> None:
 
 
 @pytest.mark.usefixtures("demo")
+def test_the_demos_key_is_for_its_own_server(shell: Shell) -> None:
+    said = shell("run", "@a/b", APPSTRATE_URL="http://127.0.0.1:9")
+
+    assert "no API key for http://127.0.0.1:9" in said.stderr
+
+
+@pytest.mark.usefixtures("demo")
 def test_signing_in_keeps_a_key_for_the_user(shell: Shell, tmp_path: Path) -> None:
     kept = json.loads((shell.folder / "data" / "cli.json").read_text())
     elsewhere = Shell(tmp_path, XDG_CONFIG_HOME=str(tmp_path / "config"))
@@ -201,6 +210,18 @@ def test_the_demo_finds_its_server_whatever_others_call_it(tmp_path: Path) -> No
 
 def test_what_a_tool_wrote_does_not_steer_the_terminal() -> None:
     assert plain("a\x1b[2Jb\x9bc\x07\nü\t😀") == "a\ufffd[2Jb\ufffdc\ufffd\nü\t😀"
+
+
+def test_nor_do_a_tools_name_and_a_result() -> None:
+    told = io.StringIO()
+    console = Console(file=told, no_color=True)
+    line = {"message": "", "level": "info", "event": "progress", "type": "progress"}
+    call = {"toolCallId": "c", "tool": "x\x1b]0;owned\x07", "args": {}}
+    print_line(console, line | {"data": call}, verbose=True)
+    print_result(console, {"status": "success", "result": {"output": {"a": "\x9b2J"}}})
+
+    assert "owned" in told.getvalue()
+    assert not {"\x1b", "\x07", "\x9b"} & set(told.getvalue())
 
 
 def test_the_version_is_told(tmp_path: Path) -> None:

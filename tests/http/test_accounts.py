@@ -139,6 +139,9 @@ async def test_a_stream_leaves_the_renewal_to_whoever_can_give_the_cookie(
     accounts._authenticator.forget()
     await owner.get("/api/auth/get-session")
     accounts._authenticator.forget()
+    where = f"orgId={owner.org['id']}&applicationId={owner.application['id']}"
+    assert (await owner.get(f"/api/realtime/runs/run_0?{where}")).status == 404
+    accounts._authenticator.forget()
     renewed = await owner.get("/api/orgs")
 
     assert "Set-Cookie" in renewed.headers

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 Json = dict[str, Any]
 
 MOST_LEVELS = 64
+TOO_DEEP = f"the arguments are nested more than {MOST_LEVELS} levels deep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,11 @@ def read_arguments(written: str) -> Json:
     except ValueError as error:
         raise ValueError(f"the arguments are no JSON: {error}") from None
     except RecursionError:
-        arguments = None
+        raise ValueError(TOO_DEEP) from None
     if not isinstance(arguments, dict):
         raise ValueError("the arguments must be a JSON object")  # noqa: TRY004
     if _levels(arguments) > MOST_LEVELS:
-        raise ValueError(f"the arguments are nested more than {MOST_LEVELS} levels deep")
+        raise ValueError(TOO_DEEP)
     return arguments
 
 
