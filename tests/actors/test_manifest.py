@@ -1,18 +1,14 @@
 import copy
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from actors.ids import PackageId
-from actors.packages import Publication, StoredPackage, VersionRow, touches_draft
 from actors.packages import manifest as manifest_module
 from actors.packages.bundle import write_record
 from actors.packages.content import front_matter, integrity_of, read_package
 from actors.packages.manifest import effective_timeout, manifest_problems, manifest_warnings
-from actors.packages.rules import admit
 from actors.packages.versions import Published, choose, moves_latest, newer_than_all
 from actors.runtime import Rejected
 from support.packages import (
@@ -355,47 +351,3 @@ def test_a_record_lists_digests_sorted_with_one_final_newline() -> None:
     assert record.splitlines()[1] == "b,sha256=1HNeOiZeFu7gP1lxi5tdAwGcB9i2xR+Q2jpmbuwTqzU,1"
     assert record.endswith("\n")
     assert write_record({}) == b""
-
-
-def publication(version: str = "1.0.0", **fields: Any) -> Publication:
-    return Publication(
-        package=PackageId("@acme/report"),
-        type="agent",
-        manifest=agent_manifest(version=version),
-        content="x",
-        integrity="sha256-x",
-        size=1,
-        **fields,
-    )
-
-
-def test_nothing_stands_in_the_way_of_the_first_publication() -> None:
-    assert admit(None, publication()) == "inserted"
-    assert touches_draft(None, publication())
-
-
-def test_whoever_ships_packages_may_bring_an_older_version_later() -> None:
-    """It is there for those who ask for it, and changes nothing for the others."""
-    now = datetime.now(UTC)
-    shipped = StoredPackage(
-        id=PackageId("@acme/report"),
-        org_id=None,
-        type="agent",
-        source="system",
-        draft_manifest=agent_manifest(version="1.1.0"),
-        draft_content="y",
-        unpublished_changes=True,
-        lock_version=1,
-        forked_from=None,
-        auto_installed=False,
-        created_by=None,
-        created_by_name=None,
-        created_at=now,
-        updated_at=now,
-        versions=[VersionRow(version="1.1.0", integrity="sha256-y", yanked=False)],
-        latest="1.1.0",
-    )
-
-    assert admit(shipped, publication("1.0.0")) == "inserted"
-    assert not touches_draft(shipped, publication("1.0.0"))
-    assert touches_draft(shipped, publication("1.2.0"))
