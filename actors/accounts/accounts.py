@@ -28,6 +28,7 @@ from actors.accounts.records import (
     User,
 )
 from actors.accounts.rules import check_name, check_sign_up, check_slug, invalid, slugs_for
+from actors.contract import Resource, spell
 from actors.ids import ApiKeyId, ApplicationId, OrgId, new_application_id, new_user_id, new_uuid
 from actors.runtime import (
     Actor,
@@ -113,7 +114,7 @@ class ListApplications(Request["Accounts", list[Application]], frozen=True, kw_o
     caller: Caller
 
 
-class IssuedKey(msgspec.Struct, frozen=True, kw_only=True):
+class IssuedKey(Resource, frozen=True, kw_only=True, rename=spell):
     """A new key; its secret is shown this once."""
 
     id: ApiKeyId

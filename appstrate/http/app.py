@@ -125,7 +125,9 @@ def _endpoint(route: Route, settings: HttpSettings) -> Handler:
         limit = settings.body_limit
         if route.body is not None:
             check_length(request, limit)
-        call = Call(at=at, request=request, request_id=request[REQUEST_ID], body_limit=limit)
+        call = Call(
+            at=at, request=request, request_id=request[REQUEST_ID], body_limit=limit, route=route
+        )
         call.authentication = await authenticate(request, at, cookies, route.scope)
         if route.permission is not None:
             call.caller.require(route.permission)

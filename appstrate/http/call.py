@@ -3,15 +3,19 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar
 
+import msgspec
 from aiohttp import web
 
 from actors.accounts import Authentication, Caller
 from actors.addresses import Addresses
+from actors.contract import spell
 from actors.ids import PackageId, RunId
 from actors.runtime import Rejected
 from appstrate.http.codec import read_body
+
+T = TypeVar("T")
 
 
 class Scope(Enum):
@@ -35,6 +39,7 @@ class Call:
     request: web.Request
     request_id: str
     body_limit: int
+    route: "Route"
     authentication: Authentication | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -60,7 +65,8 @@ class Call:
         return await read_body(self.request, self.body_limit)
 
     def query(self, name: str) -> str | None:
-        """A query parameter; an empty one counts as absent."""
+        """A query parameter its route declares; an empty one counts as absent."""
+        assert any(each.name == name for each in self.route.query), f"{name} is not declared"
         return self.request.query.get(name) or None
 
     def number(self, name: str, default: int, most: int, least: int = 1) -> int:
@@ -86,12 +92,28 @@ class Call:
 Handler = Callable[..., Awaitable[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query parameter: its name, what it does, and the JSON schema of its values."""
+
+    name: str
+    description: str
+    schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+
+def number(most: int, default: int, *, least: int = 1) -> dict[str, Any]:
+    """The schema of a number in a query; one that does not fit it counts as `default`."""
+    return {"type": "integer", "minimum": least, "maximum": most, "default": default}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """A method and path, who may use it, what it takes and what it answers with.
 
-    The handler gets the call, and the decoded body if there is a `body` type. It returns a struct
-    to be encoded with `status`, None for an empty answer, or a response of its own.
+    The handler gets the call, and the decoded body if there is a `body` type. It returns what its
+    annotation says: a struct to be encoded with `status`, None for an empty answer, or a response
+    of its own, then `answer` names the type of its body. The first line of its docstring is the
+    route's summary in the API document, the rest its description.
     """
 
     method: str
@@ -100,6 +122,8 @@ class Route:
     scope: Scope
     permission: str | None = None
     body: type[Any] | None = None
+    query: tuple[Query, ...] = ()
+    answer: Any = None
     status: int = 200
 
 
@@ -114,6 +138,8 @@ class Routes(list[Route]):
         permission: str | None = None,
         *,
         body: type[Any] | None = None,
+        query: tuple[Query, ...] = (),
+        answer: Any = None,
         status: int = 200,
     ) -> Callable[[Handler], Handler]:
         """Register the decorated handler."""
@@ -127,6 +153,8 @@ class Routes(list[Route]):
                     scope=scope,
                     permission=permission,
                     body=body,
+                    query=query,
+                    answer=answer,
                     status=status,
                 )
             )
@@ -135,10 +163,16 @@ class Routes(list[Route]):
         return register
 
 
-class Page(dict[str, Any]):
-    """A list as clients read it; see `page`."""
+class Page(msgspec.Struct, Generic[T], kw_only=True, rename=spell):
+    """The envelope of every list; `total` and `limit` are there on lists with an offset."""
+
+    object: Literal["list"] = "list"
+    data: list[T]
+    has_more: bool = False
+    total: int | msgspec.UnsetType = msgspec.UNSET
+    limit: int | msgspec.UnsetType = msgspec.UNSET
 
 
-def page(data: list[Any], *, has_more: bool = False) -> Page:
-    """The envelope of every list."""
-    return Page(object="list", data=data, hasMore=has_more)
+def page(data: list[T], *, has_more: bool = False) -> Page[T]:
+    """A list that is complete, or one page of it."""
+    return Page(data=data, has_more=has_more)

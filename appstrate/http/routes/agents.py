@@ -6,12 +6,14 @@ import msgspec
 
 from actors.contract import spell
 from actors.ids import ModelId
-from actors.packages import ListAgents
+from actors.packages import AgentItem, ListAgents
 from actors.runs import Admit, PlanRun, Run, RunQuery
-from appstrate.http.call import Call, Page, Routes, Scope, page
-from appstrate.http.routes.runs import list_page
+from appstrate.http.call import Call, Page, Query, Routes, Scope, number, page
+from appstrate.http.routes.runs import OFFSET, list_page
 
 routes = Routes()
+
+VERSION = Query("version", "`draft`, `published` (the default), a version, a range or a tag.")
 
 
 class Nothing(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,7 +33,7 @@ class RunBody(msgspec.Struct, kw_only=True, rename=spell, forbid_unknown_fields=
 
 
 @routes.add("GET", "/api/agents", Scope.APPLICATION)
-async def list_agents(call: Call) -> Page:
+async def list_agents(call: Call) -> Page[AgentItem]:
     """The agents the application sees."""
     return page(await call.at.packages.ask(ListAgents(caller=call.caller)))
 
@@ -42,6 +44,7 @@ async def list_agents(call: Call) -> Page:
     Scope.APPLICATION,
     "agents:run",
     body=RunBody,
+    query=(VERSION,),
     status=201,
 )
 async def run_agent(call: Call, body: RunBody) -> Run:
@@ -60,8 +63,13 @@ async def run_agent(call: Call, body: RunBody) -> Run:
     return await call.at.run_manager.ask(Admit(plan=plan))
 
 
-@routes.add("GET", "/api/agents/{scope}/{name}/runs", Scope.APPLICATION)
-async def list_agent_runs(call: Call) -> Page:
+@routes.add(
+    "GET",
+    "/api/agents/{scope}/{name}/runs",
+    Scope.APPLICATION,
+    query=(Query("limit", "Runs on a page.", number(100, 50)), OFFSET),
+)
+async def list_agent_runs(call: Call) -> Page[Run]:
     """The runs of one agent, newest first."""
     query = RunQuery(
         limit=call.number("limit", 50, most=100),

@@ -1,7 +1,5 @@
 """Model providers, credentials and models."""
 
-from typing import Any
-
 import msgspec
 from aiohttp import web
 
@@ -18,6 +16,7 @@ from actors.models import (
     ListModels,
     Model,
     ModelSpec,
+    Provider,
     SetDefaultModel,
 )
 from appstrate.http.call import Call, Page, Routes, Scope, page
@@ -34,13 +33,13 @@ class DefaultBody(msgspec.Struct, kw_only=True, rename=spell):
 
 
 @routes.add("GET", f"{CREDENTIALS}/registry", Scope.ORGANIZATION, "model-provider-credentials:read")
-async def list_providers(_: Call) -> Page:
+async def list_providers(_: Call) -> Page[Provider]:
     """The providers there can be credentials for."""
     return page([provider for provider in PROVIDERS.values() if provider.provider_id != DEMO])
 
 
 @routes.add("GET", CREDENTIALS, Scope.ORGANIZATION, "model-provider-credentials:read")
-async def list_credentials(call: Call) -> Page:
+async def list_credentials(call: Call) -> Page[Credential]:
     """The credentials of the organization, without their keys."""
     return page(await call.at.models.ask(ListCredentials(caller=call.caller)))
 
@@ -59,7 +58,7 @@ async def create_credential(call: Call, body: CredentialSpec) -> Credential:
 
 
 @routes.add("GET", "/api/models", Scope.ORGANIZATION, "models:read")
-async def list_models(call: Call) -> Page:
+async def list_models(call: Call) -> Page[Model]:
     """The organization's models and the built-in ones."""
     return page(await call.at.models.ask(ListModels(caller=call.caller)))
 
@@ -70,8 +69,15 @@ async def create_model(call: Call, body: ModelSpec) -> Model:
     return await call.at.models.ask(CreateModel(caller=call.caller, spec=body))
 
 
-@routes.add("PUT", "/api/models/default", Scope.ORGANIZATION, "models:write", body=DefaultBody)
-async def set_default(call: Call, body: DefaultBody) -> Any:
+@routes.add(
+    "PUT",
+    "/api/models/default",
+    Scope.ORGANIZATION,
+    "models:write",
+    body=DefaultBody,
+    answer=Model | None,
+)
+async def set_default(call: Call, body: DefaultBody) -> Model | web.Response:
     """Choose the default model, or clear it."""
     wanted = ModelId(body.model_id) if body.model_id else None
     model = await call.at.models.ask(SetDefaultModel(caller=call.caller, model=wanted))

@@ -7,6 +7,8 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.accounts import (
+    ApiKey,
+    Application,
     CreateApiKey,
     CreateOrganization,
     IssuedKey,
@@ -40,7 +42,7 @@ class KeyBody(msgspec.Struct, kw_only=True, rename=spell):
 
 
 @routes.add("GET", "/api/orgs", Scope.SESSION)
-async def list_organizations(call: Call) -> Page:
+async def list_organizations(call: Call) -> Page[Organization]:
     """The organizations one is a member of."""
     return page(await call.at.accounts.ask(ListOrganizations(caller=call.caller)))
 
@@ -57,28 +59,22 @@ async def create_organization(call: Call, body: OrganizationBody) -> Organizatio
 
 
 @routes.add("GET", "/api/applications", Scope.ORGANIZATION, "applications:read")
-async def list_applications(call: Call) -> Page:
+async def list_applications(call: Call) -> Page[Application]:
     """The applications of the organization."""
     return page(await call.at.accounts.ask(ListApplications(caller=call.caller)))
 
 
 @routes.add("POST", "/api/api-keys", Scope.APPLICATION, "api-keys:create", body=KeyBody, status=201)
-async def create_key(call: Call, body: KeyBody) -> dict[str, object]:
+async def create_key(call: Call, body: KeyBody) -> IssuedKey:
     """Issue an API key; its secret is in this answer and nowhere else."""
     message = CreateApiKey(
         caller=call.caller, name=body.name, scopes=body.scopes, expires_at=body.expires_at
     )
-    issued: IssuedKey = await call.at.accounts.ask(message)
-    return {
-        "id": issued.id,
-        "key": issued.key,
-        "keyPrefix": issued.key_prefix,
-        "scopes": issued.scopes,
-    }
+    return await call.at.accounts.ask(message)
 
 
 @routes.add("GET", "/api/api-keys", Scope.APPLICATION, "api-keys:read")
-async def list_keys(call: Call) -> Page:
+async def list_keys(call: Call) -> Page[ApiKey]:
     """The API keys of the application, without their secrets."""
     return page(await call.at.accounts.ask(ListApiKeys(caller=call.caller)))
 

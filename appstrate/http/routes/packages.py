@@ -8,13 +8,25 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.multipart import MultipartReader
 
-from actors.packages import CreatePackage, ImportPackage, ListPackages, PackageType, ShowPackage
+from actors.contract import spell
+from actors.packages import (
+    AgentDetail,
+    CreatePackage,
+    ImportPackage,
+    ListPackages,
+    PackageDetail,
+    PackageItem,
+    PackageType,
+    ShowPackage,
+)
 from actors.runtime import Rejected
-from appstrate.http.call import Call, Page, Routes, Scope, page
+from appstrate.http.call import Call, Page, Query, Routes, Scope, page
 
 routes = Routes()
 
 CHUNK = 64 * 1024
+FORCE = Query("force", "`true` replaces a draft and a published version.", {"type": "boolean"})
+VERSION = Query("version", "`draft` (the default), `published`, a version, a range or a tag.")
 DAMAGED = (ValueError, AssertionError, HttpProcessingError, ConnectionError)
 FOLDERS: dict[str, PackageType] = {
     "agents": "agent",
@@ -31,25 +43,36 @@ class PackageBody(msgspec.Struct, kw_only=True):
     content: str | None = None
 
 
-@routes.add("POST", "/api/packages/import", Scope.APPLICATION, "agents:write", status=201)
-async def import_package(call: Call) -> dict[str, Any]:
+class ImportAnswer(msgspec.Struct, kw_only=True, rename=spell):
+    """What an archive has become."""
+
+    package_id: str
+    type: str
+    version: str
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+@routes.add(
+    "POST", "/api/packages/import", Scope.APPLICATION, "agents:write", query=(FORCE,), status=201
+)
+async def import_package(call: Call) -> ImportAnswer:
     """Import an archive: its draft is written, its version published, and it is installed."""
     force = call.query("force") == "true"
     body = _file(await _multipart(call.request))
     made = await call.at.packages.ask(
         ImportPackage(caller=call.caller, body=body, force=force), within=120
     )
-    answer: dict[str, Any] = {
-        "packageId": made.package,
-        "type": made.type,
-        "version": made.version,
-    }
-    return answer | ({"warnings": made.warnings} if made.warnings else {})
+    return ImportAnswer(
+        package_id=made.package,
+        type=made.type,
+        version=made.version,
+        warnings=made.warnings or msgspec.UNSET,
+    )
 
 
 def _register(folder: str, kind: PackageType) -> None:
     @routes.add("GET", f"/api/packages/{folder}", Scope.APPLICATION, f"{folder}:read")
-    async def list_packages(call: Call) -> Page:
+    async def list_packages(call: Call) -> Page[PackageItem]:
         """The packages of this type that the application sees."""
         return page(await call.at.packages.ask(ListPackages(caller=call.caller, type=kind)))
 
@@ -61,7 +84,7 @@ def _register(folder: str, kind: PackageType) -> None:
         body=PackageBody,
         status=201,
     )
-    async def create_package(call: Call, body: PackageBody) -> Any:
+    async def create_package(call: Call, body: PackageBody) -> AgentDetail | PackageDetail:
         """Make a package of a manifest and a text, publish and install it."""
         if kind == "mcp-server":
             raise Rejected("an MCP server is imported as an archive", code="archive_required")
@@ -75,9 +98,13 @@ def _register(folder: str, kind: PackageType) -> None:
         )
 
     @routes.add(
-        "GET", f"/api/packages/{folder}/{{scope}}/{{name}}", Scope.APPLICATION, f"{folder}:read"
+        "GET",
+        f"/api/packages/{folder}/{{scope}}/{{name}}",
+        Scope.APPLICATION,
+        f"{folder}:read",
+        query=(VERSION,),
     )
-    async def show_package(call: Call) -> Any:
+    async def show_package(call: Call) -> AgentDetail | PackageDetail:
         """One package, as of its draft or of a version."""
         return await call.at.packages.ask(
             ShowPackage(

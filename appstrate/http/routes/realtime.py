@@ -10,13 +10,23 @@ from actors.runs import ReadRun
 from actors.runtime import NotFound, Rejected
 from appstrate.http.app import COOKIES
 from appstrate.http.auth import bearer
-from appstrate.http.call import Call, Routes, Scope
+from appstrate.http.call import Call, Query, Routes, Scope
 from appstrate.http.stream import RunStream, channels_of, stream_response
 
 routes = Routes()
 
 
-@routes.add("GET", "/api/realtime/runs/{run}", Scope.PUBLIC)
+STREAM = (
+    Query("token", "An API key with runs:read; browsers send their cookie instead."),
+    Query("orgId", "With a cookie: the organization."),
+    Query("applicationId", "With a cookie: the application."),
+    Query("verbose", "`true` to include the data of log lines.", {"type": "boolean"}),
+    Query("channels", "Which events, separated by commas: run_update, run_log, run_metric."),
+    Query("lastEventId", "As the header Last-Event-ID, for clients that cannot send it."),
+)
+
+
+@routes.add("GET", "/api/realtime/runs/{run}", Scope.PUBLIC, query=STREAM)
 async def follow_run(call: Call) -> web.StreamResponse:
     """One run: what it is now, then everything that happens to it."""
     caller = await _caller(call)

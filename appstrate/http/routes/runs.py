@@ -4,9 +4,9 @@ import asyncio
 
 from actors.events import run_topic
 from actors.pubsub import subscription
-from actors.runs import LEVELS, CancelRun, ListRuns, ReadLog, ReadRun, Run, RunQuery
+from actors.runs import LEVELS, CancelRun, ListRuns, LogLine, ReadLog, ReadRun, Run, RunQuery
 from actors.runtime import Rejected
-from appstrate.http.call import Call, Page, Routes, Scope, page
+from appstrate.http.call import Call, Page, Query, Routes, Scope, number, page
 from appstrate.http.stream import is_gone
 
 routes = Routes()
@@ -14,10 +14,21 @@ routes = Routes()
 LONGEST_WAIT = 55.0
 POLL_SECONDS = 2.0
 STATUSES = ("pending", "running", "success", "failed", "timeout", "cancelled")
+OFFSET = Query("offset", "How many to skip.", number(1_000_000, 0, least=0))
 
 
-@routes.add("GET", "/api/runs", Scope.APPLICATION)
-async def list_runs(call: Call) -> Page:
+@routes.add(
+    "GET",
+    "/api/runs",
+    Scope.APPLICATION,
+    query=(
+        Query("limit", "Runs on a page.", number(100, 20)),
+        OFFSET,
+        Query("user", "`me` for one's own runs.", {"enum": ["me"]}),
+        Query("status", "Only runs in this state.", {"enum": list(STATUSES)}),
+    ),
+)
+async def list_runs(call: Call) -> Page[Run]:
     """The runs of the application, newest first."""
     mine = call.query("user")
     if mine not in (None, "me"):
@@ -34,18 +45,21 @@ async def list_runs(call: Call) -> Page:
     return await list_page(call, query)
 
 
-async def list_page(call: Call, query: RunQuery) -> Page:
+async def list_page(call: Call, query: RunQuery) -> Page[Run]:
     """One page of runs, with their total and a link to the next page."""
     found = await call.at.run_log.ask(ListRuns(caller=call.caller, query=query))
     following = query.offset + len(found.runs)
     if more := following < found.total:
         call.next_page(offset=str(following))
-    answer = page(found.runs, has_more=more)
-    answer.update(total=found.total, limit=query.limit)
-    return answer
+    return Page(data=found.runs, has_more=more, total=found.total, limit=query.limit)
 
 
-@routes.add("GET", "/api/runs/{run}", Scope.APPLICATION)
+@routes.add(
+    "GET",
+    "/api/runs/{run}",
+    Scope.APPLICATION,
+    query=(Query("wait", "Seconds to wait for the end of the run, or `true` for 55."),),
+)
 async def read_run(call: Call) -> Run:
     """One run; with `wait`, once it has ended or the wait is over."""
     seconds = _wait(call.query("wait"))
@@ -66,8 +80,17 @@ async def read_run(call: Call) -> Run:
     return run
 
 
-@routes.add("GET", "/api/runs/{run}/logs", Scope.APPLICATION)
-async def read_logs(call: Call) -> Page:
+@routes.add(
+    "GET",
+    "/api/runs/{run}/logs",
+    Scope.APPLICATION,
+    query=(
+        Query("since", "The id of the last line one has.", number(2**62, 0, least=0)),
+        Query("level", "The lowest level to show.", {"enum": list(LEVELS), "default": "debug"}),
+        Query("limit", "Lines on a page.", number(1000, 1000)),
+    ),
+)
+async def read_logs(call: Call) -> Page[LogLine]:
     """The log of a run after the line `since`, oldest first."""
     wanted = call.query("level")
     limit = call.number("limit", 1000, most=1000)
