@@ -1,70 +1,57 @@
-"""`appstrate packages`: building archives from their sources."""
+"""`appstrate packages`: building and importing them."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
-from actors.packages.archive import write_archive
-from actors.packages.content import read_package
-from actors.runtime import Refusal
+import typer
+from rich.text import Text
 
-LEFT_OUT = ("node_modules", "__pycache__")
+from appstrate.cli.terminal import Url, console, errors, fail, run_work
 
-
-class BuildError(Exception):
-    """A source folder that makes no package; the message says which and why."""
+packages = typer.Typer(no_args_is_help=True, help="Build and import packages.")
 
 
-def build(sources: Path, target: Path) -> list[Path]:
-    """Build every folder of `sources` into an archive of its name; returns what has changed.
+@packages.command("build")
+def build_packages(
+    sources: Annotated[Path, typer.Argument(help="A folder of package folders.")],
+    target: Annotated[Path, typer.Argument(help="Where the archives go.")],
+    check: Annotated[bool, typer.Option(help="Change nothing; fail on differences.")] = False,
+) -> None:
+    """Build package archives from their sources, the same bytes every time."""
+    from appstrate.cli.archives import BuildError, build, differences
 
-    The same sources give the same bytes. Archives without a source are left alone.
-    """
-    built = {f"{folder.name}.afps": _archive(folder) for folder in _folders(sources)}
-    changed: list[Path] = []
-    target.mkdir(parents=True, exist_ok=True)
-    for name, content in built.items():
-        path = target / name
-        if not path.exists() or path.read_bytes() != content:
-            path.write_bytes(content)
-            changed.append(path)
-    return changed
-
-
-def differences(sources: Path, target: Path) -> list[str]:
-    """What `build` would change: a sentence for each archive."""
-    built = {f"{folder.name}.afps": _archive(folder) for folder in _folders(sources)}
-    there = {path.name: path.read_bytes() for path in target.glob("*.afps")}
-    told = [f"{name} is missing: build it" for name in sorted(built.keys() - there.keys())]
-    told += [f"{name} has no source folder" for name in sorted(there.keys() - built.keys())]
-    told += [
-        f"{name} is not what its source makes: build it, and raise the version if it was released"
-        for name in sorted(built.keys() & there.keys())
-        if built[name] != there[name]
-    ]
-    return told
-
-
-def _folders(sources: Path) -> list[Path]:
-    if not sources.is_dir():
-        raise BuildError(f"there is no folder {sources}")
-    return sorted(folder for folder in sources.iterdir() if folder.is_dir())
-
-
-def _archive(folder: Path) -> bytes:
-    files: dict[str, bytes] = {}
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if path.is_symlink():
-            raise BuildError(f"{path} is a symbolic link, which an archive cannot hold")
-        hidden = any(part.startswith(".") or part in LEFT_OUT for part in relative.parts)
-        if path.is_file() and not hidden:
-            files[relative.as_posix()] = path.read_bytes()
-    # Stored, not deflated: compressors differ between machines, and bytes must not.
-    content = write_archive(files, store=True)
     try:
-        package = read_package(content)
-    except Refusal as refusal:
-        raise BuildError(f"{folder}: {refusal.detail}") from None
-    expected = f"{package.type}-{package.id.partition('/')[2]}-{package.manifest['version']}"
-    if folder.name != expected:
-        raise BuildError(f"{folder} must be named {expected}, after its manifest")
-    return content
+        if check:
+            if told := differences(sources, target):
+                fail("\n".join(told))
+            console.print(f"The archives in {target} are what {sources} makes.")
+            return
+        changed = build(sources, target)
+    except BuildError as error:
+        fail(str(error))
+    for path in changed:
+        console.print(f"built {path}")
+
+
+@packages.command("import")
+def import_package(
+    archive: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    force: Annotated[bool, typer.Option(help="Overwrite drafts and published bytes.")] = False,
+    url: Url = None,
+) -> None:
+    """Import a package archive (.afps or .zip)."""
+    made = run_work(_import(url, archive.name, archive.read_bytes(), force=force))
+    console.print(f"Imported {made['packageId']} {made['version']} ({made['type']})")
+    for warning in made.get("warnings", []):
+        errors.print(Text(warning, "yellow"))
+
+
+async def _import(url: str | None, name: str, content: bytes, *, force: bool) -> dict[str, Any]:
+    from appstrate.cli.access import find_access
+    from appstrate.cli.client import Client
+
+    access = find_access(url)
+    async with Client(access.url, access.api_key) as client:
+        options = {"force": "true"} if force else {}
+        made: dict[str, Any] = await client.upload("/api/packages/import", name, content, **options)
+    return made

@@ -249,14 +249,14 @@ async def test_shipped_packages_are_everybodys_and_nobodys(owner: Api) -> None:
 
 
 def test_shipped_archives_are_what_their_sources_make() -> None:
-    from appstrate.cli.packages import differences
+    from appstrate.cli.archives import differences
     from appstrate.paths import SYSTEM_PACKAGES
 
     assert differences(SYSTEM_PACKAGES / "sources", SYSTEM_PACKAGES) == []
 
 
 def test_building_is_repeatable_and_refuses_links(tmp_path: Path) -> None:
-    from appstrate.cli.packages import BuildError, build
+    from appstrate.cli.archives import BuildError, build
     from appstrate.paths import SYSTEM_PACKAGES
 
     assert len(build(SYSTEM_PACKAGES / "sources", tmp_path)) == 3

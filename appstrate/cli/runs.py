@@ -1,0 +1,153 @@
+"""`appstrate run`, `appstrate logs`: launching runs, and reading what they did."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from appstrate.cli.terminal import AsJson, Url, command_name, console, errors, fail, run_work
+
+if TYPE_CHECKING:
+    from appstrate.cli.client import Client
+
+
+def run(
+    agent: Annotated[str, typer.Argument(help="The agent, as @scope/name.")],
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-i", help="name=value, or a JSON object, or @file.json."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="A model's name or id, or demo.")] = None,
+    version: Annotated[str | None, typer.Option(help="draft, a version, tag or range.")] = None,
+    follow: Annotated[bool, typer.Option(help="Show the run until it has ended.")] = True,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show everything.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Run an agent, and watch it."""
+    if not re.fullmatch(r"@?[^/@\s]+/[^/@\s]+", agent):
+        fail(f"{agent} is no agent's name: write it as @scope/name", 2)
+    body: dict[str, Any] = {"input": _input(values or [])}
+    if model is not None:
+        body["modelId"] = model
+    query = {"version": version} if version else {}
+    ended = run_work(
+        _launch(url, agent, body, query, follow=follow, verbose=verbose, quiet=as_json)
+    )
+    if as_json:
+        print(json.dumps(ended, indent=2))  # noqa: T201 - for programs, without any markup
+    raise typer.Exit(0 if not follow or ended["status"] == "success" else 1)
+
+
+def logs(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show everything.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Print the log of a run."""
+    run_work(_logs(url, run_id, follow=follow, verbose=verbose, as_json=as_json))
+
+
+async def _launch(
+    url: str | None,
+    agent: str,
+    body: dict[str, Any],
+    query: dict[str, str],
+    *,
+    follow: bool,
+    verbose: bool,
+    quiet: bool,
+) -> dict[str, Any]:
+    from appstrate.cli.access import find_access
+    from appstrate.cli.client import Client
+    from appstrate.cli.follow import follow as follow_run
+    from appstrate.cli.follow import print_result
+
+    access = find_access(url)
+    out = Console(quiet=True) if quiet else console
+    async with Client(access.url, access.api_key) as client:
+        if wanted := body.get("modelId"):
+            body["modelId"] = await _model(client, wanted)
+        launched: dict[str, Any] = await client.post(f"/api/agents/{agent}/run", body, **query)
+        out.print(f"Running {escape(agent)} as [bold]{launched['id']}[/]")
+        if not follow:
+            return launched
+        try:
+            ended = await follow_run(client, launched["id"], out, verbose=verbose)
+        except asyncio.CancelledError:  # ^C
+            again = f"{command_name()} logs -f {launched['id']}"
+            errors.print(f"\nThe run goes on; watch it again with `{again}`.")
+            raise
+    print_result(out, ended)
+    return ended
+
+
+async def _model(client: "Client", wanted: str) -> str:
+    """The id of a model that was named by its id, by its name at the provider, or by its label."""
+    models = (await client.get("/api/models"))["data"]
+    for name in ("id", "modelId", "label"):
+        found = [model["id"] for model in models if model.get(name) == wanted]
+        if len(found) == 1:
+            return str(found[0])
+    return wanted
+
+
+async def _logs(
+    url: str | None, run_id: str, *, follow: bool, verbose: bool, as_json: bool
+) -> None:
+    from appstrate.cli.access import find_access
+    from appstrate.cli.client import Client
+    from appstrate.cli.follow import ENDED, print_line, print_result
+    from appstrate.cli.follow import follow as follow_run
+
+    access = find_access(url)
+    async with Client(access.url, access.api_key) as client:
+        if follow and not as_json:
+            print_result(console, await follow_run(client, run_id, console, verbose=verbose))
+            return
+        since = "0"
+        while True:
+            page = await client.get(f"/api/runs/{run_id}/logs", since=since)
+            for line in page["data"]:
+                if as_json:
+                    print(json.dumps(line))  # noqa: T201 - for programs
+                else:
+                    print_line(console, line, verbose=verbose)
+            if not page["hasMore"]:
+                break
+            since = str(page["data"][-1]["id"])
+        run = await client.get(f"/api/runs/{run_id}")
+        if run["status"] in ENDED and not as_json:
+            print_result(console, run)
+
+
+def _input(values: list[str]) -> dict[str, Any]:
+    """The run's input from what was typed: pairs, JSON objects, files; the later the stronger."""
+    merged: dict[str, Any] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if value.startswith(("{", "@")):
+            merged |= _json_object(value)
+        elif equals:
+            merged[name] = text
+        else:
+            fail(f"--input {value}: write name=value, a JSON object, or @file.json", 2)
+    return merged
+
+
+def _json_object(value: str) -> dict[str, Any]:
+    try:
+        text = Path(value[1:]).read_text() if value.startswith("@") else value
+        found = json.loads(text)
+    except (OSError, ValueError) as error:
+        fail(f"--input {value}: {error}", 2)
+    if not isinstance(found, dict):
+        fail(f"--input {value}: must be a JSON object", 2)
+    return dict(found)

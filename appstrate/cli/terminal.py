@@ -1,0 +1,47 @@
+"""What every command shares: the terminal, its common options, and how it fails."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+T = TypeVar("T")
+
+# Lines are for copying: nothing but a terminal itself may break them.
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Url = Annotated[str | None, typer.Option("--url", help="The server; else APPSTRATE_URL.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def command_name() -> str:
+    """How to type this command here: by its name, where the shell finds it."""
+    if shutil.which("appstrate"):
+        return "appstrate"
+    return sys.argv[0] if Path(sys.argv[0]).name == "appstrate" else "python -m appstrate"
+
+
+def run_work(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work; what it cannot do is told in a sentence."""
+    from appstrate.cli.access import AccessError
+    from appstrate.cli.client import ApiError
+
+    try:
+        return asyncio.run(work)
+    except (AccessError, ApiError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Say what is wrong, and leave."""
+    errors.print(f"[bold red]appstrate:[/] {escape(message)}")
+    sys.exit(code)
