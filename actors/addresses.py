@@ -6,7 +6,7 @@ from typing import Any
 from actors.accounts import Accounts
 from actors.database import Database
 from actors.models import Models
-from actors.packages import Packages
+from actors.packages import Artifacts, Packages, Publisher
 from actors.pubsub import PubSub
 from actors.runs import Launcher, RunLog, RunManager, RunSupervisor
 from actors.runtime import Address
@@ -22,6 +22,8 @@ class Addresses:
     storage: Address[Storage]
     accounts: Address[Accounts]
     packages: Address[Packages]
+    artifacts: Address[Artifacts]
+    publisher: Address[Publisher]
     models: Address[Models]
     run_supervisor: Address[RunSupervisor]
     run_manager: Address[RunManager]

@@ -14,7 +14,7 @@ from actors.accounts import Accounts
 from actors.addresses import Addresses
 from actors.database import Database
 from actors.models import Models
-from actors.packages import Packages
+from actors.packages import Artifacts, Packages, Publisher
 from actors.pubsub import PubSub
 from actors.runs import (
     Identity,
@@ -37,6 +37,7 @@ from adapters.postgres.accounts import PostgresAccountRecords
 from adapters.postgres.models import PostgresModelRecords
 from adapters.postgres.packages import PostgresPackageRecords
 from adapters.postgres.pool import Pool
+from adapters.postgres.publications import PostgresPublicationRecords
 from adapters.postgres.runs import PostgresRunRecords
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
 from appstrate.paths import MIGRATIONS
@@ -54,6 +55,8 @@ class Plan:
     storage: Callable[[], Storage]
     accounts: Callable[[], Accounts]
     packages: Callable[[], Packages]
+    artifacts: Callable[[], Artifacts]
+    publisher: Callable[[], Publisher]
     models: Callable[[], Models]
     run_supervisor: Callable[[], RunSupervisor]
     run_manager: Callable[[], RunManager]
@@ -133,9 +136,11 @@ def in_process(
         packages=partial(
             Packages,
             PostgresPackageRecords(pool),
-            at.storage,
-            settings.system_packages,
             settings.limits.timeout_ceiling_seconds,
+        ),
+        artifacts=partial(Artifacts, at.storage),
+        publisher=partial(
+            Publisher, PostgresPublicationRecords(pool), at.storage, settings.system_packages
         ),
         models=partial(Models, PostgresModelRecords(pool), vault, settings.egress),
         run_supervisor=partial(RunSupervisor, live_run, executor, runs, at.pubsub),

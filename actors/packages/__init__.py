@@ -1,25 +1,32 @@
-"""Port Packages: agents, skills, integrations and MCP servers, their drafts and versions."""
+"""Agents, skills, integrations and MCP servers: their drafts, versions and archives.
 
+Three ports: Packages reads the catalogue, Artifacts opens the bytes of what is in it, and
+Publisher brings things in.
+"""
+
+from actors.packages.artifacts import Artifacts as Artifacts
+from actors.packages.artifacts import OpenRunBundle as OpenRunBundle
 from actors.packages.definition import AgentDefinition as AgentDefinition
 from actors.packages.definition import BundlePart as BundlePart
 from actors.packages.definition import SkillFacts as SkillFacts
 from actors.packages.manifest import Manifest as Manifest
 from actors.packages.manifest import PackageType as PackageType
-from actors.packages.packages import CreatePackage as CreatePackage
-from actors.packages.packages import ImportedPackage as ImportedPackage
-from actors.packages.packages import ImportPackage as ImportPackage
-from actors.packages.packages import InstallStarter as InstallStarter
 from actors.packages.packages import ListAgents as ListAgents
 from actors.packages.packages import ListPackages as ListPackages
-from actors.packages.packages import OpenRunBundle as OpenRunBundle
 from actors.packages.packages import Packages as Packages
 from actors.packages.packages import ResolveAgent as ResolveAgent
 from actors.packages.packages import ShowPackage as ShowPackage
+from actors.packages.publisher import CreatePackage as CreatePackage
+from actors.packages.publisher import ImportedPackage as ImportedPackage
+from actors.packages.publisher import ImportPackage as ImportPackage
+from actors.packages.publisher import InstallStarter as InstallStarter
+from actors.packages.publisher import Publisher as Publisher
 from actors.packages.records import AgentActivity as AgentActivity
 from actors.packages.records import AgentItem as AgentItem
 from actors.packages.records import PackageItem as PackageItem
 from actors.packages.records import PackageRecords as PackageRecords
 from actors.packages.records import Publication as Publication
+from actors.packages.records import PublicationRecords as PublicationRecords
 from actors.packages.records import RunSummary as RunSummary
 from actors.packages.records import StoredPackage as StoredPackage
 from actors.packages.records import StoredVersion as StoredVersion

@@ -134,19 +134,7 @@ class AgentActivity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PackageRecords(Protocol):
-    """Where packages are kept. Each method is one transaction."""
-
-    async def store(self, publication: Publication) -> str:
-        """Store a draft and publish it, as `rules.admit` decides over what there is.
-
-        Installs the package in the publication's application. Two publications of one package
-        wait for each other. Answers what happened: inserted, replaced, reused or drafted.
-        """
-        ...
-
-    async def find(self, package: PackageId) -> StoredPackage | None:
-        """A package, whoever owns it."""
-        ...
+    """Where packages are read. Each method is one transaction."""
 
     async def visible(
         self, org: OrgId, application: ApplicationId, package: PackageId
@@ -178,6 +166,22 @@ class PackageRecords(Protocol):
 
     async def owned(self, org: OrgId, packages: list[PackageId]) -> list[StoredPackage]:
         """Those of `packages` that this organization may use: its own and the shipped ones."""
+        ...
+
+
+class PublicationRecords(Protocol):
+    """Where packages are written. Each method is one transaction."""
+
+    async def store(self, publication: Publication) -> str:
+        """Store a draft and publish it, as `rules.admit` decides over what there is.
+
+        Installs the package in the publication's application. Two publications of one package
+        wait for each other. Answers what happened: inserted, replaced, reused or drafted.
+        """
+        ...
+
+    async def find(self, package: PackageId) -> StoredPackage | None:
+        """A package, whoever owns it."""
         ...
 
     async def system_integrities(self) -> dict[tuple[str, str], str]:

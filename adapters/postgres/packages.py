@@ -4,47 +4,19 @@ from typing import Any
 
 import asyncpg
 
-from actors.contract import pick
 from actors.ids import ApplicationId, OrgId, PackageId
 from actors.packages import (
     AgentActivity,
     AgentItem,
     PackageItem,
     PackageType,
-    Publication,
     RunSummary,
     StoredPackage,
     StoredVersion,
-    VersionRow,
-    admit,
-    new_latest,
     split_name,
-    touches_draft,
 )
+from adapters.postgres.package_rows import PACKAGE, stored_package
 from adapters.postgres.pool import Pool
-
-# A package with its versions, oldest first, and whether the draft differs from the last of them.
-PACKAGE = """
-    SELECT p.*, u.name AS created_by_name, t.version AS latest,
-           coalesce(v.rows, '[]'::json) AS versions,
-           (p.draft_manifest::jsonb, p.draft_content)
-               IS DISTINCT FROM (last.manifest::jsonb, last.content) AS unpublished_changes
-    FROM packages p
-    LEFT JOIN users u ON u.id = p.created_by
-    LEFT JOIN LATERAL (
-        SELECT json_agg(json_build_object('version', version, 'integrity', integrity,
-                                          'yanked', yanked) ORDER BY id) AS rows
-        FROM package_versions WHERE package_id = p.id
-    ) v ON true
-    LEFT JOIN LATERAL (
-        SELECT manifest, content FROM package_versions WHERE package_id = p.id
-        ORDER BY id DESC LIMIT 1
-    ) last ON true
-    LEFT JOIN LATERAL (
-        SELECT pv.version FROM package_dist_tags d JOIN package_versions pv ON pv.id = d.version_id
-        WHERE d.package_id = p.id AND d.tag = 'latest'
-    ) t ON true
-"""
 
 # Owned and installed in the application, or shipped. $1 organization, $2 application.
 VISIBLE = """
@@ -60,42 +32,20 @@ class PostgresPackageRecords:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def store(self, publication: Publication) -> str:
-        async with self._pool.transaction() as connection:
-            await connection.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", publication.package
-            )
-            row = await connection.fetchrow(f"{PACKAGE} WHERE p.id = $1", publication.package)
-            existing = None if row is None else _package(row)
-            outcome = admit(existing, publication)
-            if touches_draft(existing, publication):
-                await self._write_draft(connection, publication)
-            if outcome in ("inserted", "replaced"):
-                version = await self._write_version(connection, publication)
-                if new_latest(existing, publication):
-                    await self._tag_latest(connection, publication.package, version)
-            if publication.application is not None:
-                await self._install(connection, publication)
-        return outcome
-
-    async def find(self, package: PackageId) -> StoredPackage | None:
-        row = await self._pool.fetchrow(f"{PACKAGE} WHERE p.id = $1", package)
-        return None if row is None else _package(row)
-
     async def visible(
         self, org: OrgId, application: ApplicationId, package: PackageId
     ) -> StoredPackage | None:
         row = await self._pool.fetchrow(
             f"{PACKAGE} WHERE {VISIBLE} AND p.id = $3", org, application, package
         )
-        return None if row is None else _package(row)
+        return None if row is None else stored_package(row)
 
     async def owned(self, org: OrgId, packages: list[PackageId]) -> list[StoredPackage]:
         rows = await self._pool.fetch(
             f"{PACKAGE} WHERE (p.org_id = $1 OR p.org_id IS NULL) AND p.id = ANY ($2::text[])",
             *(org, packages),
         )
-        return [_package(row) for row in rows]
+        return [stored_package(row) for row in rows]
 
     async def version(self, package: PackageId, version: str) -> StoredVersion | None:
         row = await self._pool.fetchrow(
@@ -184,75 +134,6 @@ class PostgresPackageRecords:
             running_runs=row["running_runs"],
             last_run=None if last is None else RunSummary(**last),
         )
-
-    async def system_integrities(self) -> dict[tuple[str, str], str]:
-        rows = await self._pool.fetch(
-            """
-            SELECT v.package_id, v.version, v.integrity
-            FROM package_versions v JOIN packages p ON p.id = v.package_id
-            WHERE p.source = 'system'
-            """
-        )
-        return {(row["package_id"], row["version"]): row["integrity"] for row in rows}
-
-    async def _write_draft(self, connection: asyncpg.Connection, new: Publication) -> None:
-        await connection.execute(
-            """
-            INSERT INTO packages (id, org_id, type, source, draft_manifest, draft_content,
-                                  draft_archive, auto_installed, forked_from, created_by)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-            ON CONFLICT (id) DO UPDATE SET
-                draft_manifest = excluded.draft_manifest,
-                draft_content = excluded.draft_content,
-                draft_archive = excluded.draft_archive,
-                lock_version = packages.lock_version + 1,
-                updated_at = now()
-            """,
-            *(new.package, new.org, new.type, "local" if new.org else "system", new.manifest),
-            *(new.content, new.integrity, new.auto_installed, new.forked_from, new.user),
-        )
-
-    async def _write_version(self, connection: asyncpg.Connection, new: Publication) -> int:
-        version: int = await connection.fetchval(
-            """
-            INSERT INTO package_versions
-                (package_id, version, integrity, artifact_size, manifest, content, created_by)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
-            ON CONFLICT (package_id, version) DO UPDATE SET
-                integrity = excluded.integrity, artifact_size = excluded.artifact_size,
-                manifest = excluded.manifest, content = excluded.content
-            RETURNING id
-            """,
-            *(new.package, new.version, new.integrity, new.size, new.manifest, new.content),
-            new.user,
-        )
-        return version
-
-    async def _tag_latest(
-        self, connection: asyncpg.Connection, package: PackageId, version: int
-    ) -> None:
-        await connection.execute(
-            """
-            INSERT INTO package_dist_tags (package_id, tag, version_id) VALUES ($1, 'latest', $2)
-            ON CONFLICT (package_id, tag) DO UPDATE SET version_id = excluded.version_id
-            """,
-            *(package, version),
-        )
-
-    async def _install(self, connection: asyncpg.Connection, new: Publication) -> None:
-        await connection.execute(
-            """
-            INSERT INTO application_packages (application_id, package_id) VALUES ($1, $2)
-            ON CONFLICT DO NOTHING
-            """,
-            *(new.application, new.package),
-        )
-
-
-def _package(row: asyncpg.Record) -> StoredPackage:
-    fields = pick(StoredPackage, row)
-    fields["versions"] = [VersionRow(**version) for version in row["versions"]]
-    return StoredPackage(**fields)
 
 
 def _item(row: asyncpg.Record) -> PackageItem:

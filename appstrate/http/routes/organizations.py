@@ -54,7 +54,7 @@ async def create_organization(call: Call, body: OrganizationBody) -> Organizatio
     made = await call.at.accounts.ask(message)
     org = made.organization
     owner = replace(call.caller, org=org.id, role=org.role, application=made.application)
-    await call.at.packages.ask(InstallStarter(caller=owner, scope=org.slug))
+    await call.at.publisher.ask(InstallStarter(caller=owner, scope=org.slug))
     return org
 
 

@@ -59,7 +59,7 @@ async def import_package(call: Call) -> ImportAnswer:
     """Import an archive: its draft is written, its version published, and it is installed."""
     force = call.query("force") == "true"
     body = _file(await _multipart(call.request))
-    made = await call.at.packages.ask(
+    made = await call.at.publisher.ask(
         ImportPackage(caller=call.caller, body=body, force=force), within=120
     )
     return ImportAnswer(
@@ -88,7 +88,7 @@ def _register(folder: str, kind: PackageType) -> None:
         """Make a package of a manifest and a text, publish and install it."""
         if kind == "mcp-server":
             raise Rejected("an MCP server is imported as an archive", code="archive_required")
-        created = await call.at.packages.ask(
+        created = await call.at.publisher.ask(
             CreatePackage(
                 caller=call.caller, type=kind, manifest=body.manifest, content=body.content
             )

@@ -36,7 +36,7 @@ async def workspace(call: Call) -> web.StreamResponse:
     """The bundle of the run's agent and its skills."""
     signed = await _signed(call)
     agent = await call.at.run_manager.ask(ReadDefinition(signed=signed))
-    blob = await call.at.packages.ask(
+    blob = await call.at.artifacts.ask(
         OpenRunBundle(manifest=agent.manifest, prompt=agent.prompt, parts=agent.parts)
     )
     response = web.StreamResponse(headers={"Content-Type": "application/zip"})

@@ -1,0 +1,191 @@
+"""Brings packages in: archives, manifests with their text, and what the platform ships."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, assert_never
+
+import msgspec
+import structlog
+from msgspec.structs import replace
+
+from actors.accounts import Caller
+from actors.ids import PackageId
+from actors.packages.archive import MIB, SINGLE_PACKAGE, ArchiveInvalid
+from actors.packages.content import ReadPackage, blob_key, make_package, read_package
+from actors.packages.manifest import Manifest, PackageType
+from actors.packages.records import Publication, PublicationRecords
+from actors.packages.shipped import publish_shipped
+from actors.runtime import Actor, Address, Lane, Refusal, Request, Unavailable
+from actors.storage import Body, PutBlob, Storage, chunks, close_body, guarded
+
+log = structlog.get_logger("packages")
+
+UPLOAD_SECONDS = 300.0
+STARTER = PackageId("@appstrate/hello-world")
+
+
+class ImportedPackage(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import made."""
+
+    package: PackageId
+    type: PackageType
+    version: str
+    warnings: list[str]
+
+
+class ImportPackage(Request["Publisher", ImportedPackage], frozen=True, kw_only=True):
+    """Import an archive: write the draft, publish its version, install it. All or nothing.
+
+    The body may be idle for 30 s and take 300 s in all. Refuses an unusable archive with the
+    archive codes, a name or version that is taken as `rules.admit` says; `force` overwrites an
+    unpublished draft and replaces published bytes.
+    """
+
+    streaming = True
+    caller: Caller
+    body: Body
+    force: bool = False
+
+
+class CreatePackage(Request["Publisher", PackageId], frozen=True, kw_only=True):
+    """Make a package of a manifest and a text, publish its first version and install it."""
+
+    caller: Caller
+    type: PackageType
+    manifest: Manifest
+    content: str | None
+
+
+class InstallStarter(Request["Publisher", None], frozen=True, kw_only=True):
+    """Give a new organization its own copy of the starter agent, named in `scope`.
+
+    Does nothing when the platform ships none, or the name is taken.
+    """
+
+    caller: Caller
+    scope: str
+
+
+PublisherMessage: TypeAlias = ImportPackage | CreatePackage | InstallStarter
+
+
+class Publisher(Actor):
+    """Publishes packages. Archives are blobs named by their digest; the rest are rows.
+
+    At every start it publishes the archives in the system folders for all organizations. That is
+    never fatal: an archive that cannot be used is one warning, and one that is published already
+    with other bytes is refused, the stored bytes staying as they are.
+    """
+
+    lanes = (
+        Lane("imports", 16, (ImportPackage,), limit=64),  # as slow as those who send
+        Lane("rest", 8, limit=64),
+    )
+
+    def __init__(
+        self,
+        records: PublicationRecords,
+        storage: Address[Storage],
+        system_folders: Sequence[Path],
+    ) -> None:
+        super().__init__()
+        self._records = records
+        self._storage = storage
+        self._system_folders = system_folders
+
+    async def started(self) -> None:
+        known = await self._records.system_integrities()
+        await publish_shipped(self._system_folders, known, self._publish_shipped)
+
+    async def receive(self, message: PublisherMessage) -> Any:
+        match message:
+            case ImportPackage():
+                return await self._import(message)
+            case CreatePackage():
+                return await self._create(message)
+            case InstallStarter():
+                return await self._install_starter(message)
+            case _:
+                assert_never(message)
+
+    async def _import(self, message: ImportPackage) -> ImportedPackage:
+        try:
+            archive = await _collect(message.body, SINGLE_PACKAGE.compressed)
+        finally:
+            await close_body(message.body)
+        package = await asyncio.to_thread(read_package, archive)
+        await self._store(
+            package, replace(_publication(package, message.caller), force=message.force)
+        )
+        return ImportedPackage(
+            package=PackageId(package.id),
+            type=package.type,
+            version=package.manifest["version"],
+            warnings=package.warnings,
+        )
+
+    async def _create(self, message: CreatePackage) -> PackageId:
+        package = await asyncio.to_thread(
+            make_package, message.manifest, message.content, message.type
+        )
+        publication = replace(_publication(package, message.caller), only_new=True)
+        await self._store(package, publication)
+        return PackageId(package.id)
+
+    async def _install_starter(self, message: InstallStarter) -> None:
+        starter = await self._records.find(STARTER)
+        if starter is None:
+            return
+        manifest = starter.draft_manifest | {"name": f"@{message.scope}/hello-world"}
+        package = make_package(manifest, starter.draft_content, "agent")
+        publication = replace(
+            _publication(package, message.caller),
+            only_new=True,
+            forked_from=STARTER,
+            auto_installed=True,
+        )
+        try:
+            await self._store(package, publication)
+        except Refusal as refusal:
+            log.warning("starter agent not installed", package=package.id, why=refusal.detail)
+
+    async def _store(self, package: ReadPackage, publication: Publication) -> None:
+        # The blob first: a version whose archive is missing must never be seen. If the rows are
+        # refused, what remains is a blob that nobody names, and that the next try reuses.
+        key = blob_key(publication.integrity)
+        await self._storage.ask(PutBlob(key=key, body=chunks(package.archive)))
+        await self._records.store(publication)
+
+    async def _publish_shipped(self, package: ReadPackage) -> None:
+        await self._store(package, _publication(package, None))
+
+
+def _publication(package: ReadPackage, caller: Caller | None) -> Publication:
+    publication = Publication(
+        package=PackageId(package.id),
+        type=package.type,
+        manifest=package.manifest,
+        content=package.content,
+        integrity=package.integrity,
+        size=len(package.archive),
+    )
+    if caller is None:
+        return publication
+    org, application = caller.tenant
+    return replace(publication, org=org, application=application, user=caller.user)
+
+
+async def _collect(body: Body, limit: int) -> bytes:
+    collected = bytearray()
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            async for chunk in guarded(body):
+                collected += chunk
+                if len(collected) > limit:
+                    raise ArchiveInvalid(
+                        f"the archive is larger than {limit // MIB} MiB", code="file_too_large"
+                    )
+    except TimeoutError:
+        raise Unavailable(f"the upload took longer than {UPLOAD_SECONDS:g} s") from None
+    return bytes(collected)
