@@ -7,10 +7,10 @@ import msgspec
 
 from actors.accounts import Caller
 from actors.egress import Egress
-from actors.ids import CredentialId, ModelId, OrgId, new_uuid
-from actors.models.providers import DEMO, PROVIDERS, ApiShape, endpoint
+from actors.ids import CredentialId, ModelId, OrgId, PackageId, new_uuid
+from actors.models.choice import AgentModel, ChosenModel
+from actors.models.providers import DEMO, PROVIDERS, endpoint
 from actors.models.records import (
-    Cost,
     Credential,
     CredentialSpec,
     Model,
@@ -58,32 +58,32 @@ class SetDefaultModel(Request["Models", Model | None], frozen=True, kw_only=True
     model: ModelId | None
 
 
-class ChosenModel(msgspec.Struct, frozen=True, kw_only=True):
-    """The model of a run, frozen at launch; it holds no secret."""
-
-    id: ModelId
-    label: str
-    source: str
-    provider_id: str
-    api_shape: ApiShape
-    model_id: str
-    credential_id: CredentialId | None
-    input: list[str] | None = None
-    context_window: int | None = None
-    max_tokens: int | None = None
-    reasoning: bool | None = None
-    cost: Cost | None = None
-
-
 class ChooseModel(Request["Models", ChosenModel], frozen=True, kw_only=True):
-    """The model for a run: the one asked for, else the organization's default.
+    """The model for a run: the one asked for, else the agent's, else the organization's default.
 
     Refuses an unknown id with `NotFound`, none at all with `model_not_configured`, and a
-    credential without the key its provider needs with `model_credential_missing`.
+    credential without the key its provider needs with `model_credential_missing`. A choice or a
+    default that is gone or disabled counts as none. `package` is the agent to be run.
     """
 
     caller: Caller
+    package: PackageId | None = None
     model: ModelId | None = None
+
+
+class ReadAgentModel(Request["Models", AgentModel], frozen=True, kw_only=True):
+    """The model and generation chosen for an agent in the caller's application."""
+
+    caller: Caller
+    package: PackageId
+
+
+class SetAgentModel(Request["Models", AgentModel], frozen=True, kw_only=True):
+    """Choose them; refuses a model the organization does not have with `NotFound`."""
+
+    caller: Caller
+    package: PackageId
+    choice: AgentModel
 
 
 class ModelAccess(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +109,8 @@ ModelsMessage: TypeAlias = (
     | ListModels
     | SetDefaultModel
     | ChooseModel
+    | ReadAgentModel
+    | SetAgentModel
     | OpenModel
 )
 
@@ -138,6 +140,10 @@ class Models(Actor):
                 return await self._set_default(message)
             case ChooseModel():
                 return await self._choose(message)
+            case ReadAgentModel():
+                return await self._agent_model(message.caller, message.package)
+            case SetAgentModel():
+                return await self._set_agent_model(message)
             case OpenModel():
                 return await self._open(message)
             case _:
@@ -186,20 +192,49 @@ class Models(Actor):
         await self._records.set_default(org, message.model)
         return chosen
 
+    async def _agent_model(self, caller: Caller, package: PackageId) -> AgentModel:
+        found = await self._records.agent_model(*caller.tenant, package)
+        if found is None:
+            raise _no_agent(package)
+        return found
+
+    async def _set_agent_model(self, message: SetAgentModel) -> AgentModel:
+        org, application = message.caller.tenant
+        if message.choice.model_id is not None:
+            _named(await self._records.models(org), message.choice.model_id)
+        chosen = (org, application, message.package, message.choice)
+        if not await self._records.set_agent_model(*chosen):
+            raise _no_agent(message.package)
+        return message.choice
+
     async def _choose(self, message: ChooseModel) -> ChosenModel:
         found = await self._records.models(_org(message))
-        wanted = message.model or found.default_id
-        if wanted is None:
-            raise Rejected(
-                "no model is configured: add one with POST /api/models, choose a default, or run "
-                'with "modelId": "demo" to try the scripted demo model',
-                code="model_not_configured",
-            )
+        choice = AgentModel()
+        if message.package is not None:
+            tenant = message.caller.tenant
+            choice = await self._records.agent_model(*tenant, message.package) or choice
+        if message.model is not None:
+            chosen = self._chosen(found, message.model)
+            if chosen is None:
+                why = f"there is no model {message.model} in this organization"
+                raise NotFound(why, param="modelId")
+            return msgspec.structs.replace(chosen, generation=choice.generation)
+        for wanted in (choice.model_id, found.default_id):
+            chosen = self._chosen(found, wanted)
+            if chosen is not None:
+                return msgspec.structs.replace(chosen, generation=choice.generation)
+        raise Rejected(
+            "no model is configured: add one with POST /api/models, choose a default, or run "
+            'with "modelId": "demo" to try the scripted demo model',
+            code="model_not_configured",
+        )
+
+    def _chosen(self, found: OrgModels, wanted: ModelId | None) -> ChosenModel | None:
         if wanted == DEMO_MODEL:
             return _DEMO_CHOICE
         stored = next((m for m in found.models if m.id == wanted), None)
         if stored is None or not stored.enabled:
-            raise NotFound(f"there is no model {wanted} in this organization", param="modelId")
+            return None
         provider = PROVIDERS[stored.credential.provider_id]
         if provider.needs_key and not self._unsealed(stored.credential.credentials_encrypted):
             raise Rejected(
@@ -249,6 +284,10 @@ _DEMO_CHOICE = ChosenModel(
     model_id=DEMO,
     credential_id=None,
 )
+
+
+def _no_agent(package: PackageId) -> NotFound:
+    return NotFound(f"there is no agent {package} in this application", code="agent_not_found")
 
 
 def _org(message: Any) -> OrgId:

@@ -6,16 +6,9 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from actors.contract import Resource, spell
-from actors.ids import CredentialId, ModelId, OrgId, UserId
-
-
-class Cost(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """US dollars per million tokens; an absent rate is unknown, not free."""
-
-    input: float | None = None
-    output: float | None = None
-    cache_read: float | None = None
-    cache_write: float | None = None
+from actors.ids import ApplicationId, CredentialId, ModelId, OrgId, PackageId, UserId
+from actors.models.choice import AgentModel
+from actors.models.prices import Cost
 
 
 class CredentialSpec(msgspec.Struct, frozen=True, kw_only=True, rename=spell):
@@ -149,4 +142,16 @@ class ModelRecords(Protocol):
 
     async def set_default(self, org: OrgId, model: ModelId | None) -> None:
         """Choose or clear the default of an organization."""
+        ...
+
+    async def agent_model(
+        self, org: OrgId, application: ApplicationId, package: PackageId
+    ) -> AgentModel | None:
+        """What was chosen for an agent. None when the application sees no such agent."""
+        ...
+
+    async def set_agent_model(
+        self, org: OrgId, application: ApplicationId, package: PackageId, choice: AgentModel
+    ) -> bool:
+        """Keep a choice. False when the application sees no such agent."""
         ...

@@ -30,6 +30,7 @@ def environment(
     where = places()
     sink = f"{where.platform_url}/api/runs/{plan.run}/events"
     model = plan.model
+    temperature = model.generation.temperature
     told = {
         "AGENT_RUN_ID": plan.run,
         "AGENT_PROMPT": plan.prompt,
@@ -54,6 +55,8 @@ def environment(
         "MODEL_MAX_TOKENS": None if not model.max_tokens else str(model.max_tokens),
         "MODEL_REASONING": None if model.reasoning is None else _json(model.reasoning),
         "MODEL_COST": None if model.cost is None else _json(model.cost),
+        "MODEL_TEMPERATURE": None if temperature is None else f"{temperature:g}",
+        "MODEL_REASONING_LEVEL": model.generation.reasoning_level,
     }
     return told | {name: value for name, value in optional.items() if value is not None}
 

@@ -59,7 +59,8 @@ class Launcher(Actor):
         values = resolve_input(agent.manifest, message.input)
         if not agent.prompt.strip():
             raise Rejected("the agent's prompt is empty", code="empty_prompt")
-        model = await self._models.ask(ChooseModel(caller=caller, model=message.model))
+        choosing = ChooseModel(caller=caller, package=message.package, model=message.model)
+        model = await self._models.ask(choosing)
         timeout = run_timeout(agent.manifest, self._limits)
         prompt = render_prompt(agent.prompt, agent.manifest, values, agent.skills, timeout)
         return RunPlan(

@@ -4,9 +4,27 @@ import asyncpg
 import msgspec
 
 from actors.contract import pick
-from actors.ids import ModelId, OrgId, UserId
-from actors.models import Cost, ModelSpec, OrgModels, StoredCredential, StoredModel
+from actors.ids import ApplicationId, ModelId, OrgId, PackageId, UserId
+from actors.models import (
+    AgentModel,
+    Cost,
+    Generation,
+    ModelSpec,
+    OrgModels,
+    StoredCredential,
+    StoredModel,
+)
 from adapters.postgres.pool import Pool
+
+# The agent $3, if application $2 of organization $1 sees it: a shipped one, or one installed there.
+AGENT = """
+    SELECT p.id FROM packages p WHERE p.id = $3 AND p.type = 'agent' AND (
+        p.org_id IS NULL OR p.org_id = $1 AND EXISTS (
+            SELECT 1 FROM application_packages a WHERE a.application_id = $2 AND a.package_id = p.id
+        )
+    )
+"""
+CHOICE = "LEFT JOIN application_packages a ON a.application_id = $2 AND a.package_id = p.id"
 
 
 class PostgresModelRecords:
@@ -74,6 +92,35 @@ class PostgresModelRecords:
     async def set_default(self, org: OrgId, model: ModelId | None) -> None:
         async with self._pool.connection() as connection:
             await self._point_default(connection, org, model)
+
+    async def agent_model(
+        self, org: OrgId, application: ApplicationId, package: PackageId
+    ) -> AgentModel | None:
+        row = await self._pool.fetchrow(
+            f"SELECT a.model_id, a.generation_config FROM ({AGENT}) p {CHOICE}",
+            *(org, application, package),
+        )
+        if row is None:
+            return None
+        generation = msgspec.convert(row["generation_config"] or {}, Generation)
+        return AgentModel(model_id=row["model_id"], generation=generation)
+
+    async def set_agent_model(
+        self, org: OrgId, application: ApplicationId, package: PackageId, choice: AgentModel
+    ) -> bool:
+        kept = await self._pool.fetchval(
+            f"""
+            INSERT INTO application_packages AS a
+                (application_id, package_id, model_id, generation_config)
+            SELECT $2, p.id, $4, $5 FROM ({AGENT}) p
+            ON CONFLICT (application_id, package_id) DO UPDATE SET
+                model_id = excluded.model_id, generation_config = excluded.generation_config,
+                updated_at = now()
+            RETURNING 1
+            """,
+            *(org, application, package, choice.model_id, choice.generation),
+        )
+        return kept is not None
 
     async def _point_default(
         self, connection: asyncpg.Connection, org: OrgId, model: ModelId | None

@@ -8,15 +8,19 @@ from actors.ids import ModelId
 from actors.models import (
     DEMO,
     PROVIDERS,
+    AgentModel,
     CreateCredential,
     CreateModel,
     Credential,
     CredentialSpec,
+    Generation,
     ListCredentials,
     ListModels,
     Model,
     ModelSpec,
     Provider,
+    ReadAgentModel,
+    SetAgentModel,
     SetDefaultModel,
 )
 from appstrate.http.call import Call, Page, Routes, Scope, page
@@ -24,6 +28,13 @@ from appstrate.http.call import Call, Page, Routes, Scope, page
 routes = Routes()
 
 CREDENTIALS = "/api/model-provider-credentials"
+
+
+class AgentModelBody(msgspec.Struct, kw_only=True, rename=spell, forbid_unknown_fields=True):
+    """The model of an agent; null for the organization's default."""
+
+    model_id: str | None
+    generation: Generation = Generation()
 
 
 class DefaultBody(msgspec.Struct, kw_only=True, rename=spell):
@@ -82,3 +93,24 @@ async def set_default(call: Call, body: DefaultBody) -> Model | web.Response:
     wanted = ModelId(body.model_id) if body.model_id else None
     model = await call.at.models.ask(SetDefaultModel(caller=call.caller, model=wanted))
     return model if model is not None else web.Response(status=204)
+
+
+@routes.add("GET", "/api/agents/{scope}/{name}/model", Scope.APPLICATION, "agents:read")
+async def read_agent_model(call: Call) -> AgentModel:
+    """The model and generation chosen for an agent."""
+    return await call.at.models.ask(ReadAgentModel(caller=call.caller, package=call.package))
+
+
+@routes.add(
+    "PUT",
+    "/api/agents/{scope}/{name}/model",
+    Scope.APPLICATION,
+    "agents:configure",
+    body=AgentModelBody,
+)
+async def set_agent_model(call: Call, body: AgentModelBody) -> AgentModel:
+    """Choose a model and a generation for an agent; null leaves either to others."""
+    wanted = ModelId(body.model_id) if body.model_id else None
+    choice = AgentModel(model_id=wanted, generation=body.generation)
+    asking = SetAgentModel(caller=call.caller, package=call.package, choice=choice)
+    return await call.at.models.ask(asking)
