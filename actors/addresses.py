@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from actors.accounts import Accounts
+from actors.accounts import Accounts, Applications, Organizations
 from actors.database import Database
 from actors.models import Models
 from actors.packages import Artifacts, Packages, Publisher
@@ -21,6 +21,8 @@ class Addresses:
     pubsub: Address[PubSub]
     storage: Address[Storage]
     accounts: Address[Accounts]
+    organizations: Address[Organizations]
+    applications: Address[Applications]
     packages: Address[Packages]
     artifacts: Address[Artifacts]
     publisher: Address[Publisher]

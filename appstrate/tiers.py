@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from actors.accounts import Accounts
+from actors.accounts import Accounts, Applications, Organizations
 from actors.addresses import Addresses
 from actors.database import Database
 from actors.models import Models
@@ -34,7 +34,9 @@ from adapters.local.executor import LocalExecutor
 from adapters.local.pubsub import LocalPubSub
 from adapters.local.storage import LocalStorage
 from adapters.postgres.accounts import PostgresAccountRecords
+from adapters.postgres.applications import PostgresApplicationRecords
 from adapters.postgres.models import PostgresModelRecords
+from adapters.postgres.organizations import PostgresOrganizationRecords
 from adapters.postgres.packages import PostgresPackageRecords
 from adapters.postgres.pool import Pool
 from adapters.postgres.publications import PostgresPublicationRecords
@@ -54,6 +56,8 @@ class Plan:
     pubsub: Callable[[], PubSub]
     storage: Callable[[], Storage]
     accounts: Callable[[], Accounts]
+    organizations: Callable[[], Organizations]
+    applications: Callable[[], Applications]
     packages: Callable[[], Packages]
     artifacts: Callable[[], Artifacts]
     publisher: Callable[[], Publisher]
@@ -133,6 +137,8 @@ def in_process(
         pubsub=LocalPubSub,
         storage=partial(LocalStorage, settings.storage),
         accounts=partial(Accounts, PostgresAccountRecords(pool)),
+        organizations=partial(Organizations, PostgresOrganizationRecords(pool)),
+        applications=partial(Applications, PostgresApplicationRecords(pool), at.accounts),
         packages=partial(
             Packages,
             PostgresPackageRecords(pool),

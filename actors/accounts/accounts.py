@@ -1,4 +1,4 @@
-"""Users, sessions, organizations, applications and API keys."""
+"""Users, their sessions, and who makes a request."""
 
 import asyncio
 import secrets
@@ -16,27 +16,10 @@ from actors.accounts.authentication import (
     digest,
 )
 from actors.accounts.passwords import hash_password, verify_password
-from actors.accounts.permissions import grantable
-from actors.accounts.records import (
-    AccountRecords,
-    ApiKey,
-    Application,
-    Caller,
-    NewKey,
-    Organization,
-    Session,
-    User,
-)
-from actors.accounts.rules import check_name, check_sign_up, check_slug, invalid, slugs_for
-from actors.contract import Resource, spell
-from actors.ids import ApiKeyId, ApplicationId, OrgId, new_application_id, new_user_id, new_uuid
-from actors.runtime import (
-    Actor,
-    Lane,
-    NotFound,
-    Rejected,
-    Request,
-)
+from actors.accounts.records import AccountRecords, Session, User
+from actors.accounts.rules import check_sign_up
+from actors.ids import new_user_id, new_uuid
+from actors.runtime import Actor, Lane, Rejected, Request
 
 TOUCH_SECONDS = 10.0
 
@@ -87,83 +70,18 @@ class Authenticate(Request["Accounts", Authentication], frozen=True, kw_only=Tru
     renew: bool = True
 
 
-class NewOrganization(msgspec.Struct, frozen=True, kw_only=True):
-    """An organization that was just made, and its default application."""
+class ForgetCallers(Request["Accounts", None], frozen=True, kw_only=True):
+    """Authenticate everybody anew from now on; for whoever has just taken something away.
 
-    organization: Organization
-    application: ApplicationId
-
-
-class CreateOrganization(Request["Accounts", NewOrganization], frozen=True, kw_only=True):
-    """Make an organization owned by the caller, with its default application."""
-
-    caller: Caller
-    name: str
-    slug: str | None = None
-
-
-class ListOrganizations(Request["Accounts", list[Organization]], frozen=True, kw_only=True):
-    """The caller's organizations, oldest first."""
-
-    caller: Caller
-
-
-class ListApplications(Request["Accounts", list[Application]], frozen=True, kw_only=True):
-    """The applications of the caller's organization, the default one first."""
-
-    caller: Caller
-
-
-class IssuedKey(Resource, frozen=True, kw_only=True, rename=spell):
-    """A new key; its secret is shown this once."""
-
-    id: ApiKeyId
-    key: str
-    key_prefix: str
-    scopes: list[str]
-
-
-class CreateApiKey(Request["Accounts", IssuedKey], frozen=True, kw_only=True):
-    """Issue a key for the caller's application.
-
-    Scopes the caller may not grant are dropped; none given means all they may grant.
+    It takes effect before it answers, on this instance; others follow within seconds.
     """
 
-    caller: Caller
-    name: str
-    scopes: list[str] | None = None
-    expires_at: datetime | None = None
 
-
-class ListApiKeys(Request["Accounts", list[ApiKey]], frozen=True, kw_only=True):
-    """The keys of the caller's application, newest first."""
-
-    caller: Caller
-
-
-class RevokeApiKey(Request["Accounts", None], frozen=True, kw_only=True):
-    """Make a key invalid, on this instance at once."""
-
-    caller: Caller
-    key: ApiKeyId
-
-
-AccountsMessage: TypeAlias = (
-    SignUp
-    | SignIn
-    | SignOut
-    | Authenticate
-    | CreateOrganization
-    | ListOrganizations
-    | ListApplications
-    | CreateApiKey
-    | ListApiKeys
-    | RevokeApiKey
-)
+AccountsMessage: TypeAlias = SignUp | SignIn | SignOut | Authenticate | ForgetCallers
 
 
 class Accounts(Actor):
-    """Knows who may do what.
+    """Knows who somebody is, and what they may do.
 
     Hashing passwords has a narrow lane, as it costs memory and processor time.
     """
@@ -196,19 +114,9 @@ class Accounts(Actor):
                 return await self._sign_in(message)
             case SignOut():
                 return await self._sign_out(message)
-            case CreateOrganization():
-                return await self._create_organization(message)
-            case ListOrganizations():
-                return await self._records.organizations(message.caller.user)
-            case ListApplications():
-                assert message.caller.org is not None
-                return await self._records.applications(message.caller.org)
-            case CreateApiKey():
-                return await self._create_key(message)
-            case ListApiKeys():
-                return await self._records.keys(*message.caller.tenant)
-            case RevokeApiKey():
-                return await self._revoke_key(message)
+            case ForgetCallers():
+                self._authenticator.forget()
+                return None
             case _:
                 assert_never(message)
 
@@ -253,56 +161,6 @@ class Accounts(Actor):
             await self._records.end_session(digest(message.token))
         finally:
             self._authenticator.forget()
-
-    async def _create_organization(self, message: CreateOrganization) -> NewOrganization:
-        name, wanted = message.name.strip(), message.slug
-        check_name(name)
-        if wanted is not None:
-            check_slug(wanted)
-        org, application = OrgId(new_uuid()), new_application_id()
-        for slug in [wanted] if wanted else slugs_for(name):
-            made = await self._records.add_organization(
-                message.caller.user, org, name, slug, application
-            )
-            if made is not None:
-                return NewOrganization(organization=made, application=application)
-        raise Rejected(f"the slug {wanted} is taken", code="slug_taken", param="slug")
-
-    async def _create_key(self, message: CreateApiKey) -> IssuedKey:
-        caller = message.caller
-        org, application = caller.tenant
-        assert caller.role is not None
-        check_name(message.name.strip())
-        if message.expires_at is not None and message.expires_at <= self._now():
-            raise invalid("expiresAt", "must be in the future")
-        allowed = grantable(caller.role)
-        scopes = sorted(allowed & frozenset(message.scopes) if message.scopes else allowed)
-        secret = f"ask_{secrets.token_hex(24)}"
-        issued = IssuedKey(
-            id=ApiKeyId(new_uuid()), key=secret, key_prefix=secret[:8], scopes=scopes
-        )
-        await self._records.add_key(
-            NewKey(
-                id=issued.id,
-                org_id=org,
-                application_id=application,
-                name=message.name.strip(),
-                key_hash=digest(secret),
-                key_prefix=issued.key_prefix,
-                scopes=scopes,
-                created_by=caller.user,
-                expires_at=message.expires_at,
-            )
-        )
-        return issued
-
-    async def _revoke_key(self, message: RevokeApiKey) -> None:
-        try:
-            revoked = await self._records.revoke_key(*message.caller.tenant, message.key)
-        finally:
-            self._authenticator.forget()
-        if not revoked:
-            raise NotFound("there is no such API key")
 
     async def _write_uses(self) -> None:
         while True:

@@ -140,7 +140,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountRecords(Protocol):
-    """Where accounts are kept. Each method is one transaction."""
+    """Where users, sessions and what keys may do are kept. Each method is one transaction."""
 
     async def add_user(
         self, user: UserId, email: str, name: str, password_hash: str
@@ -178,6 +178,10 @@ class AccountRecords(Protocol):
         """Record when keys were last used."""
         ...
 
+
+class OrganizationRecords(Protocol):
+    """Where organizations are kept. Each method is one transaction."""
+
     async def add_organization(
         self, owner: UserId, org: OrgId, name: str, slug: str, application: ApplicationId
     ) -> Organization | None:
@@ -187,6 +191,10 @@ class AccountRecords(Protocol):
     async def organizations(self, user: UserId) -> list[Organization]:
         """The organizations of a user, oldest first."""
         ...
+
+
+class ApplicationRecords(Protocol):
+    """Where applications and their keys are kept. Each method is one transaction."""
 
     async def applications(self, org: OrgId) -> list[Application]:
         """The applications of an organization, the default one first."""

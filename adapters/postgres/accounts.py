@@ -1,22 +1,10 @@
-"""Accounts in PostgreSQL."""
+"""Users and sessions in PostgreSQL."""
 
 from datetime import datetime
-from typing import Any
 
-import asyncpg
-
-from actors.accounts import (
-    ApiKey,
-    Application,
-    KeyFacts,
-    NewKey,
-    Organization,
-    Session,
-    SessionFacts,
-    User,
-)
+from actors.accounts import KeyFacts, Session, SessionFacts, User
 from actors.contract import pick
-from actors.ids import ApiKeyId, ApplicationId, OrgId, UserId
+from actors.ids import ApiKeyId, UserId
 from adapters.postgres.pool import Pool
 
 USER = "u.id, u.email, u.name, u.email_verified, u.image, u.created_at, u.updated_at"
@@ -135,80 +123,3 @@ class PostgresAccountRecords:
             """,
             *(list(used), list(used.values())),
         )
-
-    async def add_organization(
-        self, owner: UserId, org: OrgId, name: str, slug: str, application: ApplicationId
-    ) -> Organization | None:
-        row = await self._pool.fetchrow(
-            """
-            WITH o AS (
-                INSERT INTO organizations (id, name, slug, created_by) VALUES ($2, $3, $4, $1)
-                ON CONFLICT (slug) DO NOTHING RETURNING *
-            ), m AS (
-                INSERT INTO org_members (org_id, user_id, role) SELECT id, $1, 'owner' FROM o
-            ), a AS (
-                INSERT INTO applications (id, org_id, name, is_default, created_by)
-                SELECT $5, id, 'Default', true, $1 FROM o
-            )
-            SELECT id, name, slug, 'owner' AS role, created_at FROM o
-            """,
-            *(owner, org, name, slug, application),
-        )
-        return None if row is None else Organization(**dict(row))
-
-    async def organizations(self, user: UserId) -> list[Organization]:
-        rows = await self._pool.fetch(
-            """
-            SELECT o.id, o.name, o.slug, m.role, o.created_at
-            FROM org_members m JOIN organizations o ON o.id = m.org_id
-            WHERE m.user_id = $1 ORDER BY o.created_at, o.id
-            """,
-            user,
-        )
-        return [Organization(**dict(row)) for row in rows]
-
-    async def applications(self, org: OrgId) -> list[Application]:
-        rows = await self._pool.fetch(
-            """
-            SELECT id, org_id, name, is_default, settings, created_by, created_at, updated_at
-            FROM applications WHERE org_id = $1 ORDER BY is_default DESC, created_at, id
-            """,
-            org,
-        )
-        return [Application(**dict(row)) for row in rows]
-
-    async def add_key(self, key: NewKey) -> None:
-        await self._pool.execute(
-            """
-            INSERT INTO api_keys (id, org_id, application_id, name, key_hash, key_prefix, scopes,
-                                  created_by, expires_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-            """,
-            *(key.id, key.org_id, key.application_id, key.name, key.key_hash, key.key_prefix),
-            *(key.scopes, key.created_by, key.expires_at),
-        )
-
-    async def keys(self, org: OrgId, application: ApplicationId) -> list[ApiKey]:
-        rows = await self._pool.fetch(
-            """
-            SELECT k.*, u.name AS created_by_name FROM api_keys k
-            LEFT JOIN users u ON u.id = k.created_by
-            WHERE k.org_id = $1 AND k.application_id = $2 ORDER BY k.created_at DESC, k.id
-            """,
-            *(org, application),
-        )
-        return [_api_key(row) for row in rows]
-
-    async def revoke_key(self, org: OrgId, application: ApplicationId, key: ApiKeyId) -> bool:
-        found: Any = await self._pool.fetchval(
-            """
-            UPDATE api_keys SET revoked_at = coalesce(revoked_at, now())
-            WHERE org_id = $1 AND application_id = $2 AND id = $3 RETURNING id
-            """,
-            *(org, application, key),
-        )
-        return found is not None
-
-
-def _api_key(row: asyncpg.Record) -> ApiKey:
-    return ApiKey(**pick(ApiKey, row))

@@ -44,14 +44,14 @@ class KeyBody(msgspec.Struct, kw_only=True, rename=spell):
 @routes.add("GET", "/api/orgs", Scope.SESSION)
 async def list_organizations(call: Call) -> Page[Organization]:
     """The organizations one is a member of."""
-    return page(await call.at.accounts.ask(ListOrganizations(caller=call.caller)))
+    return page(await call.at.organizations.ask(ListOrganizations(caller=call.caller)))
 
 
 @routes.add("POST", "/api/orgs", Scope.SESSION, body=OrganizationBody, status=201)
 async def create_organization(call: Call, body: OrganizationBody) -> Organization:
     """Make an organization with a default application and a first agent."""
     message = CreateOrganization(caller=call.caller, name=body.name, slug=body.slug)
-    made = await call.at.accounts.ask(message)
+    made = await call.at.organizations.ask(message)
     org = made.organization
     owner = replace(call.caller, org=org.id, role=org.role, application=made.application)
     await call.at.publisher.ask(InstallStarter(caller=owner, scope=org.slug))
@@ -61,7 +61,7 @@ async def create_organization(call: Call, body: OrganizationBody) -> Organizatio
 @routes.add("GET", "/api/applications", Scope.ORGANIZATION, "applications:read")
 async def list_applications(call: Call) -> Page[Application]:
     """The applications of the organization."""
-    return page(await call.at.accounts.ask(ListApplications(caller=call.caller)))
+    return page(await call.at.applications.ask(ListApplications(caller=call.caller)))
 
 
 @routes.add("POST", "/api/api-keys", Scope.APPLICATION, "api-keys:create", body=KeyBody, status=201)
@@ -70,17 +70,17 @@ async def create_key(call: Call, body: KeyBody) -> IssuedKey:
     message = CreateApiKey(
         caller=call.caller, name=body.name, scopes=body.scopes, expires_at=body.expires_at
     )
-    return await call.at.accounts.ask(message)
+    return await call.at.applications.ask(message)
 
 
 @routes.add("GET", "/api/api-keys", Scope.APPLICATION, "api-keys:read")
 async def list_keys(call: Call) -> Page[ApiKey]:
     """The API keys of the application, without their secrets."""
-    return page(await call.at.accounts.ask(ListApiKeys(caller=call.caller)))
+    return page(await call.at.applications.ask(ListApiKeys(caller=call.caller)))
 
 
 @routes.add("DELETE", "/api/api-keys/{key}", Scope.APPLICATION, "api-keys:revoke", status=204)
 async def revoke_key(call: Call) -> None:
     """Make a key invalid."""
     key = ApiKeyId(call.request.match_info["key"])
-    await call.at.accounts.ask(RevokeApiKey(caller=call.caller, key=key))
+    await call.at.applications.ask(RevokeApiKey(caller=call.caller, key=key))
