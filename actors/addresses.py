@@ -8,7 +8,7 @@ from actors.database import Database
 from actors.models import Models
 from actors.packages import Artifacts, Packages, Publisher
 from actors.pubsub import PubSub
-from actors.runs import Launcher, RunLog, RunManager, RunSupervisor
+from actors.runs import Launcher, RunLog, RunManager, RunSink, RunSupervisor
 from actors.runtime import Address
 from actors.storage import Storage
 
@@ -28,6 +28,7 @@ class Addresses:
     publisher: Address[Publisher]
     models: Address[Models]
     run_supervisor: Address[RunSupervisor]
+    run_sink: Address[RunSink]
     run_manager: Address[RunManager]
     launcher: Address[Launcher]
     run_log: Address[RunLog]

@@ -79,7 +79,7 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
         routes = [*every_route(), *status_routes(info, gate, lambda: url)]
         application = build_application(settings.http(url), at, gate, routes)
         await _listen(stack, application, listening)
-        proxy = ModelProxy(LocalUpstreams(at.run_manager, at.models), settings.egress)
+        proxy = ModelProxy(LocalUpstreams(at.run_sink, at.models), settings.egress)
         proxy_url = await _listen(stack, proxy.application(), _loopback())
         places = Places(
             platform_url=settings.platform_url or local_url,

@@ -24,6 +24,7 @@ from actors.runs import (
     RunLog,
     RunManager,
     RunSecrets,
+    RunSink,
     RunSupervisor,
     environment,
 )
@@ -63,6 +64,7 @@ class Plan:
     publisher: Callable[[], Publisher]
     models: Callable[[], Models]
     run_supervisor: Callable[[], RunSupervisor]
+    run_sink: Callable[[], RunSink]
     run_manager: Callable[[], RunManager]
     launcher: Callable[[], Launcher]
     run_log: Callable[[], RunLog]
@@ -150,15 +152,15 @@ def in_process(
         ),
         models=partial(Models, PostgresModelRecords(pool), vault, settings.egress),
         run_supervisor=partial(RunSupervisor, live_run, executor, runs, at.pubsub),
-        run_manager=partial(
-            RunManager,
+        run_sink=partial(
+            RunSink,
             runs,
             at.pubsub,
             at.run_supervisor,
             secrets,
-            identity,
             signature_seconds=settings.signature_seconds,
         ),
+        run_manager=partial(RunManager, runs, at.pubsub, at.run_supervisor, secrets, identity),
         launcher=partial(Launcher, at.packages, at.models, settings.limits),
         run_log=partial(RunLog, runs),
     )

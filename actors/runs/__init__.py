@@ -1,4 +1,4 @@
-"""Ports Launcher, RunManager, RunSupervisor and RunLog: runs from a wish to a verdict."""
+"""Ports RunSupervisor, RunSink, RunManager, Launcher and RunLog: runs from a wish to a verdict."""
 
 from actors.runs.assignment import Places as Places
 from actors.runs.assignment import environment as environment
@@ -37,15 +37,16 @@ from actors.runs.run_log import ReadLog as ReadLog
 from actors.runs.run_log import ReadRun as ReadRun
 from actors.runs.run_log import RunLog as RunLog
 from actors.runs.run_manager import Admit as Admit
-from actors.runs.run_manager import AuthorizeModelCall as AuthorizeModelCall
 from actors.runs.run_manager import CancelRun as CancelRun
-from actors.runs.run_manager import FinalizeRun as FinalizeRun
-from actors.runs.run_manager import Heartbeat as Heartbeat
-from actors.runs.run_manager import IngestEvent as IngestEvent
-from actors.runs.run_manager import IngestReply as IngestReply
-from actors.runs.run_manager import ModelRoute as ModelRoute
-from actors.runs.run_manager import ReadDefinition as ReadDefinition
 from actors.runs.run_manager import RunManager as RunManager
+from actors.runs.run_sink import AuthorizeModelCall as AuthorizeModelCall
+from actors.runs.run_sink import FinalizeRun as FinalizeRun
+from actors.runs.run_sink import Heartbeat as Heartbeat
+from actors.runs.run_sink import IngestEvent as IngestEvent
+from actors.runs.run_sink import IngestReply as IngestReply
+from actors.runs.run_sink import ModelRoute as ModelRoute
+from actors.runs.run_sink import ReadDefinition as ReadDefinition
+from actors.runs.run_sink import RunSink as RunSink
 from actors.runs.run_supervisor import RunSupervisor as RunSupervisor
 from actors.runs.signing import RunSecrets as RunSecrets
 from actors.runs.signing import SignedRequest as SignedRequest

@@ -1,27 +1,22 @@
-"""Admits runs, takes what they send, ends them."""
+"""Admits runs, has them executed, ends them at their callers' wish."""
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, assert_never
 
-import msgspec
 import structlog
 
 from actors.accounts import Caller
-from actors.events import RunMetered, RunTotals
-from actors.ids import OrgId, RunId
-from actors.models import ChosenModel
-from actors.packages import AgentDefinition
-from actors.pubsub import Publish, PubSub
+from actors.ids import RunId
+from actors.pubsub import PubSub
 from actors.runs.conclude import announce, announce_lines, conclude, conclude_surely
-from actors.runs.events import Effects, LogEntry, effects, read_event
-from actors.runs.finalize import Report, read_report
+from actors.runs.events import LogEntry
+from actors.runs.finalize import Report
 from actors.runs.live_run import Identity
 from actors.runs.plan import RunPlan
-from actors.runs.records import Run, RunFacts, RunRecords, WaitingRun
-from actors.runs.run_supervisor import ReleaseLiveRun, RunSupervisor, StartLiveRun, StopLiveRun
-from actors.runs.signing import RunSecrets, SignedRequest, verify
+from actors.runs.records import Run, RunRecords, WaitingRun
+from actors.runs.run_supervisor import RunSupervisor, StartLiveRun, StopLiveRun
+from actors.runs.signing import RunSecrets
 from actors.runtime import (
     Actor,
     Address,
@@ -40,7 +35,6 @@ log = structlog.get_logger("runs")
 SINK_LIFE = timedelta(seconds=7200)
 LEASE_SECONDS = 30.0
 RECONCILE_SECONDS = 5.0
-KNOWN_RUNS = 10_000
 
 
 class Admit(Request["RunManager", Run], frozen=True, kw_only=True):
@@ -60,73 +54,18 @@ class CancelRun(Request["RunManager", Run], frozen=True, kw_only=True):
     run: RunId
 
 
-class IngestReply(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an event."""
-
-    ok: bool = True
-    outcome: str
-    sequence: int | msgspec.UnsetType = msgspec.UNSET
-
-
-class IngestEvent(Request["RunManager", IngestReply], frozen=True, kw_only=True):
-    """Take one signed event: in sequence, once. Early ones wait for their predecessors.
-
-    Refuses with `run_sink_closed` once the run has ended.
-    """
-
-    signed: SignedRequest
-
-
-class FinalizeRun(Request["RunManager", None], frozen=True, kw_only=True):
-    """Take a run's own signed report of its end. Idempotent: a run ends once."""
-
-    signed: SignedRequest
-
-
-class Heartbeat(Request["RunManager", None], frozen=True, kw_only=True):
-    """Take a signed sign of life; `run_sink_closed` tells the run to stop."""
-
-    signed: SignedRequest
-
-
-class ReadDefinition(Request["RunManager", AgentDefinition], frozen=True, kw_only=True):
-    """The agent a signed request's run executes."""
-
-    signed: SignedRequest
-
-
-class ModelRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run's model calls go: to whose model, with what input for a script."""
-
-    run: RunId
-    org: OrgId
-    model: ChosenModel
-    script: Any
-    input: dict[str, Any]
-
-
-class AuthorizeModelCall(Request["RunManager", ModelRoute], frozen=True, kw_only=True):
-    """Turn a run's bearer token into its model; refuses when the run has ended."""
-
-    token: str
-
-
-RunManagerMessage: TypeAlias = (
-    Admit | CancelRun | IngestEvent | FinalizeRun | Heartbeat | ReadDefinition | AuthorizeModelCall
-)
+RunManagerMessage: TypeAlias = Admit | CancelRun
 
 
 class RunManager(Actor):
-    """Everything that changes a run goes through here, and its truth is in the records.
+    """Whatever people do to a run goes through here, and its truth is in the records.
 
-    What it remembers of a run, to verify its requests, can be read again at any time. At its
-    start it fails the runs whose executor is dead and starts those that still wait.
+    At its start it fails the runs whose executor is dead and starts those that still wait.
     """
 
     lanes = (
         Lane("launches", 32, (Admit,), limit=2000),
-        Lane("cancels", 64, (CancelRun,), limit=2000),
-        Lane("events", 64, limit=10_000),
+        Lane("cancels", 64, limit=2000),
     )
 
     def __init__(
@@ -136,8 +75,6 @@ class RunManager(Actor):
         live: Address[RunSupervisor],
         secrets: RunSecrets,
         identity: Identity,
-        *,
-        signature_seconds: float,
     ) -> None:
         super().__init__()
         self._records = records
@@ -145,8 +82,6 @@ class RunManager(Actor):
         self._live = live
         self._secrets = secrets
         self._identity = identity
-        self._signature_seconds = signature_seconds
-        self._known: dict[RunId, tuple[RunFacts, str]] = {}
 
     async def started(self) -> None:
         who = self._identity
@@ -163,20 +98,10 @@ class RunManager(Actor):
 
     async def receive(self, message: RunManagerMessage) -> Any:
         match message:
-            case IngestEvent():
-                return await self._ingest(message.signed)
             case Admit():
                 return await self._admit(message.plan)
             case CancelRun():
                 return await self._cancel(message)
-            case FinalizeRun():
-                return await self._finalize(message.signed)
-            case Heartbeat():
-                return await self._heartbeat(message.signed)
-            case ReadDefinition():
-                return await self._definition(message.signed)
-            case AuthorizeModelCall():
-                return await self._model_route(message.token)
             case _:
                 assert_never(message)
 
@@ -207,107 +132,8 @@ class RunManager(Actor):
             raise Conflict(f"the run has ended already: {run.status}", code="not_cancellable")
         report = Report(status="cancelled", error="Cancelled by user")
         await self._live.ask(StopLiveRun(run=run.id, report=report))
-        await self._end(run.id, report)
+        await conclude(self._records, self._pubsub, run.id, report)
         return await self._records.run(org, application, run.id) or run
-
-    async def _ingest(self, signed: SignedRequest) -> IngestReply:
-        facts = await self._verified(signed)
-        event = read_event(signed.body)
-        left = effects(event)
-        ingested = await self._records.ingest(signed.run, signed.message_id, event, left)
-        if ingested.closed:
-            raise self._closed(signed.run)
-        announce_lines(self._pubsub, facts.application, facts.package, ingested.lines)
-        if ingested.outcome == "persisted" and left.usage is not None:
-            self._announce_totals(facts, left)
-        sequence = msgspec.UNSET if ingested.outcome == "replay" else event.sequence
-        return IngestReply(outcome=ingested.outcome, sequence=sequence)
-
-    async def _finalize(self, signed: SignedRequest) -> None:
-        await self._verified(signed, closed_too=True)
-        await self._end(signed.run, read_report(signed.body))
-        await self._live.ask(ReleaseLiveRun(run=signed.run))
-
-    async def _end(self, run: RunId, report: Report) -> None:
-        await conclude(self._records, self._pubsub, run, report)
-        self._known.pop(run, None)
-
-    async def _heartbeat(self, signed: SignedRequest) -> None:
-        await self._verified(signed)
-        if not await self._records.touch(signed.run):
-            raise self._closed(signed.run)
-
-    async def _definition(self, signed: SignedRequest) -> AgentDefinition:
-        await self._verified(signed)
-        plan = await self._records.plan(signed.run)
-        if plan is None:
-            raise self._closed(signed.run)
-        return plan.agent
-
-    async def _model_route(self, token: str) -> ModelRoute:
-        run = self._secrets.run_of(token)
-        plan = await self._records.plan(run)
-        if plan is None:
-            raise Rejected("the run has ended", code="unauthorized")
-        meta = plan.agent.manifest.get("_meta", {})
-        return ModelRoute(
-            run=run,
-            org=plan.org,
-            model=plan.model,
-            script=meta.get("dev.appstrate/demo"),
-            input=plan.input,
-        )
-
-    async def _verified(self, signed: SignedRequest, *, closed_too: bool = False) -> RunFacts:
-        facts, secret = await self._facts(signed.run)
-        if facts.closed and not closed_too:
-            raise self._closed(signed.run)
-        if facts.expires_at <= datetime.now(UTC):
-            raise Rejected("the event sink of this run has expired", code="run_sink_expired")
-        verify(signed, secret, time.time(), self._signature_seconds)
-        self._remember(facts, secret)
-        return facts
-
-    async def _facts(self, run: RunId) -> tuple[RunFacts, str]:
-        known = self._known.get(run)
-        if known is not None:
-            return known
-        facts = await self._records.facts(run)
-        if facts is None:
-            raise NotFound("there is no such run")
-        return facts, self._secrets.open(facts.sealed_secret)
-
-    def _remember(self, facts: RunFacts, secret: str) -> None:
-        """Keep what a run that has signed a request is known by; it has started, so it is final."""
-        if facts.closed or facts.run in self._known:
-            return
-        if len(self._known) >= KNOWN_RUNS:
-            self._known.clear()
-        self._known[facts.run] = facts, secret
-
-    def _closed(self, run: RunId) -> Rejected:
-        self._known.pop(run, None)
-        return Rejected("the run has ended: its event sink is closed", code="run_sink_closed")
-
-    def _announce_totals(self, facts: RunFacts, left: Effects) -> None:
-        totals = RunTotals(
-            run_id=facts.run,
-            org_id=facts.org,
-            application_id=facts.application,
-            package_id=facts.package,
-            token_usage=left.usage.to_json() if left.usage else None,
-            cost_so_far=left.cost,
-        )
-        self._pubsub.tell(
-            Publish(
-                event=RunMetered(
-                    run=facts.run,
-                    application=facts.application,
-                    package=facts.package,
-                    totals=totals,
-                )
-            )
-        )
 
     async def _start_pending(self, age: float) -> None:
         for waiting in await self._records.pending(age):

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import msgspec
 
 from actors.models import DEMO, Models, OpenModel
-from actors.runs import AuthorizeModelCall, RunManager
+from actors.runs import AuthorizeModelCall, RunSink
 from actors.runtime import Address
 
 
@@ -30,12 +30,12 @@ class Upstreams(Protocol):
 class LocalUpstreams:
     """Upstreams of a proxy that lives inside the server: it asks the actors."""
 
-    def __init__(self, run_manager: Address[RunManager], models: Address[Models]) -> None:
-        self._run_manager = run_manager
+    def __init__(self, run_sink: Address[RunSink], models: Address[Models]) -> None:
+        self._run_sink = run_sink
         self._models = models
 
     async def find(self, token: str) -> Upstream:
-        route = await self._run_manager.ask(AuthorizeModelCall(token=token))
+        route = await self._run_sink.ask(AuthorizeModelCall(token=token))
         model = route.model
         if model.provider_id == DEMO:
             return Upstream(

@@ -14,20 +14,20 @@ routes = Routes()
 @routes.add("POST", "/api/runs/{run}/events", Scope.PUBLIC)
 async def ingest_event(call: Call) -> Any:
     """Take one event."""
-    return await call.at.run_manager.ask(IngestEvent(signed=await _signed(call)))
+    return await call.at.run_sink.ask(IngestEvent(signed=await _signed(call)))
 
 
 @routes.add("POST", "/api/runs/{run}/events/finalize", Scope.PUBLIC)
 async def finalize(call: Call) -> Any:
     """Take a run's report of its end."""
-    await call.at.run_manager.ask(FinalizeRun(signed=await _signed(call)))
+    await call.at.run_sink.ask(FinalizeRun(signed=await _signed(call)))
     return {"ok": True}
 
 
 @routes.add("POST", "/api/runs/{run}/events/heartbeat", Scope.PUBLIC)
 async def heartbeat(call: Call) -> Any:
     """Take a sign of life."""
-    await call.at.run_manager.ask(Heartbeat(signed=await _signed(call)))
+    await call.at.run_sink.ask(Heartbeat(signed=await _signed(call)))
     return {"ok": True}
 
 
@@ -35,7 +35,7 @@ async def heartbeat(call: Call) -> Any:
 async def workspace(call: Call) -> web.StreamResponse:
     """The bundle of the run's agent and its skills."""
     signed = await _signed(call)
-    agent = await call.at.run_manager.ask(ReadDefinition(signed=signed))
+    agent = await call.at.run_sink.ask(ReadDefinition(signed=signed))
     blob = await call.at.artifacts.ask(
         OpenRunBundle(manifest=agent.manifest, prompt=agent.prompt, parts=agent.parts)
     )

@@ -1,0 +1,216 @@
+"""Takes what runs send: events, signs of life, their end; tells them what they execute."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any, TypeAlias, assert_never
+
+import msgspec
+
+from actors.events import RunMetered, RunTotals
+from actors.ids import OrgId, RunId
+from actors.models import ChosenModel
+from actors.packages import AgentDefinition
+from actors.pubsub import Publish, PubSub
+from actors.runs.conclude import announce_lines, conclude
+from actors.runs.events import Effects, effects, read_event
+from actors.runs.finalize import read_report
+from actors.runs.records import RunFacts, RunRecords
+from actors.runs.run_supervisor import ReleaseLiveRun, RunSupervisor
+from actors.runs.signing import RunSecrets, SignedRequest, verify
+from actors.runtime import Actor, Address, Lane, NotFound, Rejected, Request
+
+KNOWN_RUNS = 10_000
+
+
+class IngestReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an event."""
+
+    ok: bool = True
+    outcome: str
+    sequence: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class IngestEvent(Request["RunSink", IngestReply], frozen=True, kw_only=True):
+    """Take one signed event: in sequence, once. Early ones wait for their predecessors.
+
+    Refuses with `run_sink_closed` once the run has ended.
+    """
+
+    signed: SignedRequest
+
+
+class FinalizeRun(Request["RunSink", None], frozen=True, kw_only=True):
+    """Take a run's own signed report of its end. Idempotent: a run ends once."""
+
+    signed: SignedRequest
+
+
+class Heartbeat(Request["RunSink", None], frozen=True, kw_only=True):
+    """Take a signed sign of life; `run_sink_closed` tells the run to stop."""
+
+    signed: SignedRequest
+
+
+class ReadDefinition(Request["RunSink", AgentDefinition], frozen=True, kw_only=True):
+    """The agent a signed request's run executes."""
+
+    signed: SignedRequest
+
+
+class ModelRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run's model calls go: to whose model, with what input for a script."""
+
+    run: RunId
+    org: OrgId
+    model: ChosenModel
+    script: Any
+    input: dict[str, Any]
+
+
+class AuthorizeModelCall(Request["RunSink", ModelRoute], frozen=True, kw_only=True):
+    """Turn a run's bearer token into its model; refuses when the run has ended."""
+
+    token: str
+
+
+RunSinkMessage: TypeAlias = (
+    IngestEvent | FinalizeRun | Heartbeat | ReadDefinition | AuthorizeModelCall
+)
+
+
+class RunSink(Actor):
+    """Serves the runs themselves; nothing here asks who the user is.
+
+    What it remembers of a run, to verify its requests, can be read again at any time. Any instance
+    may serve any run.
+    """
+
+    lanes = (Lane("events", 64, limit=10_000),)
+
+    def __init__(
+        self,
+        records: RunRecords,
+        pubsub: Address[PubSub],
+        live: Address[RunSupervisor],
+        secrets: RunSecrets,
+        *,
+        signature_seconds: float,
+    ) -> None:
+        super().__init__()
+        self._records = records
+        self._pubsub = pubsub
+        self._live = live
+        self._secrets = secrets
+        self._signature_seconds = signature_seconds
+        self._known: dict[RunId, tuple[RunFacts, str]] = {}
+
+    async def receive(self, message: RunSinkMessage) -> Any:
+        match message:
+            case IngestEvent():
+                return await self._ingest(message.signed)
+            case FinalizeRun():
+                return await self._finalize(message.signed)
+            case Heartbeat():
+                return await self._heartbeat(message.signed)
+            case ReadDefinition():
+                return await self._definition(message.signed)
+            case AuthorizeModelCall():
+                return await self._model_route(message.token)
+            case _:
+                assert_never(message)
+
+    async def _ingest(self, signed: SignedRequest) -> IngestReply:
+        facts = await self._verified(signed)
+        event = read_event(signed.body)
+        left = effects(event)
+        ingested = await self._records.ingest(signed.run, signed.message_id, event, left)
+        if ingested.closed:
+            raise self._closed(signed.run)
+        announce_lines(self._pubsub, facts.application, facts.package, ingested.lines)
+        if ingested.outcome == "persisted" and left.usage is not None:
+            self._announce_totals(facts, left)
+        sequence = msgspec.UNSET if ingested.outcome == "replay" else event.sequence
+        return IngestReply(outcome=ingested.outcome, sequence=sequence)
+
+    async def _finalize(self, signed: SignedRequest) -> None:
+        await self._verified(signed, closed_too=True)
+        await conclude(self._records, self._pubsub, signed.run, read_report(signed.body))
+        self._known.pop(signed.run, None)
+        await self._live.ask(ReleaseLiveRun(run=signed.run))
+
+    async def _heartbeat(self, signed: SignedRequest) -> None:
+        await self._verified(signed)
+        if not await self._records.touch(signed.run):
+            raise self._closed(signed.run)
+
+    async def _definition(self, signed: SignedRequest) -> AgentDefinition:
+        await self._verified(signed)
+        plan = await self._records.plan(signed.run)
+        if plan is None:
+            raise self._closed(signed.run)
+        return plan.agent
+
+    async def _model_route(self, token: str) -> ModelRoute:
+        run = self._secrets.run_of(token)
+        plan = await self._records.plan(run)
+        if plan is None:
+            raise Rejected("the run has ended", code="unauthorized")
+        meta = plan.agent.manifest.get("_meta", {})
+        return ModelRoute(
+            run=run,
+            org=plan.org,
+            model=plan.model,
+            script=meta.get("dev.appstrate/demo"),
+            input=plan.input,
+        )
+
+    async def _verified(self, signed: SignedRequest, *, closed_too: bool = False) -> RunFacts:
+        facts, secret = await self._facts(signed.run)
+        if facts.closed and not closed_too:
+            raise self._closed(signed.run)
+        if facts.expires_at <= datetime.now(UTC):
+            raise Rejected("the event sink of this run has expired", code="run_sink_expired")
+        verify(signed, secret, time.time(), self._signature_seconds)
+        self._remember(facts, secret)
+        return facts
+
+    async def _facts(self, run: RunId) -> tuple[RunFacts, str]:
+        known = self._known.get(run)
+        if known is not None:
+            return known
+        facts = await self._records.facts(run)
+        if facts is None:
+            raise NotFound("there is no such run")
+        return facts, self._secrets.open(facts.sealed_secret)
+
+    def _remember(self, facts: RunFacts, secret: str) -> None:
+        """Keep what a run that has signed a request is known by; it has started, so it is final."""
+        if facts.closed or facts.run in self._known:
+            return
+        if len(self._known) >= KNOWN_RUNS:
+            self._known.clear()
+        self._known[facts.run] = facts, secret
+
+    def _closed(self, run: RunId) -> Rejected:
+        self._known.pop(run, None)
+        return Rejected("the run has ended: its event sink is closed", code="run_sink_closed")
+
+    def _announce_totals(self, facts: RunFacts, left: Effects) -> None:
+        totals = RunTotals(
+            run_id=facts.run,
+            org_id=facts.org,
+            application_id=facts.application,
+            package_id=facts.package,
+            token_usage=left.usage.to_json() if left.usage else None,
+            cost_so_far=left.cost,
+        )
+        self._pubsub.tell(
+            Publish(
+                event=RunMetered(
+                    run=facts.run,
+                    application=facts.application,
+                    package=facts.package,
+                    totals=totals,
+                )
+            )
+        )
