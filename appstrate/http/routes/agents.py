@@ -6,7 +6,7 @@ import msgspec
 
 from actors.contract import spell
 from actors.ids import ModelId
-from actors.packages import AgentItem, ListAgents
+from actors.packages import AgentItem, ListAgents, ShowPackage
 from actors.runs import Admit, PlanRun, Run, RunQuery
 from appstrate.http.call import Call, Page, Query, Routes, Scope, number, page
 from appstrate.http.routes.runs import OFFSET, list_page
@@ -70,10 +70,14 @@ async def run_agent(call: Call, body: RunBody) -> Run:
     query=(Query("limit", "Runs on a page.", number(100, 50)), OFFSET),
 )
 async def list_agent_runs(call: Call) -> Page[Run]:
-    """The runs of one agent, newest first."""
+    """The runs of one agent, newest first; those of a deleted agent are still there."""
     query = RunQuery(
         limit=call.number("limit", 50, most=100),
         offset=call.number("offset", 0, most=1_000_000, least=0),
         package=call.package,
     )
-    return await list_page(call, query)
+    found = await list_page(call, query)
+    if found.total == 0:
+        show = ShowPackage(caller=call.caller, type="agent", package=call.package)
+        await call.at.packages.ask(show)
+    return found
