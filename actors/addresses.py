@@ -6,7 +6,7 @@ from typing import Any
 from actors.accounts import Accounts, Applications, Organizations
 from actors.database import Database
 from actors.models import Models
-from actors.packages import Artifacts, Packages, Publisher
+from actors.packages import Artifacts, Bundles, Packages, Publisher
 from actors.pubsub import PubSub
 from actors.runs import Launcher, RunLog, RunManager, RunSink, RunSupervisor
 from actors.runtime import Address
@@ -26,6 +26,7 @@ class Addresses:
     packages: Address[Packages]
     artifacts: Address[Artifacts]
     publisher: Address[Publisher]
+    bundles: Address[Bundles]
     models: Address[Models]
     run_supervisor: Address[RunSupervisor]
     run_sink: Address[RunSink]

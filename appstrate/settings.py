@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import cast, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
 from actors.egress import Egress
+from actors.packages import BundleLimits, Policy, Trust, TrustedKey, public_key_problem
 from actors.runs import RunLimits
 from adapters.local.settings import LocalExecutorSettings, LocalStorageSettings
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
@@ -50,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     storage: LocalStorageSettings
     executor: LocalExecutorSettings
     limits: RunLimits
+    trust: Trust
+    bundle_limits: BundleLimits
     keys: Keys
     egress: Egress
     cookie_domain: str | None
@@ -123,6 +128,8 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         ),
         executor=LocalExecutorSettings(root=data_dir / "runs"),
         limits=read.strict("PLATFORM_RUN_LIMITS", RunLimits),
+        trust=_trust(read),
+        bundle_limits=_bundle_limits(read),
         keys=keys,
         egress=Egress(
             allowed_hosts=frozenset(h.lower() for h in read.names("EGRESS_ALLOW_INTERNAL_HOSTS")),
@@ -161,6 +168,38 @@ def _is_database_url(url: str) -> bool:
     first_option = parts.query.partition("=")[0]
     lost = parts.fragment or ("@" not in parts.netloc and "@" in parts.path + first_option)
     return not lost and all(port.isdigit() for port in ports)
+
+
+def _trust(read: Reader) -> Trust:
+    """Whose signatures of packages are trusted, and whether there must be one."""
+    policy = read.choice("AFPS_SIGNATURE_POLICY", get_args(Policy))
+    try:
+        keys = msgspec.json.decode(read.text("AFPS_TRUST_ROOT", "[]"), type=tuple[TrustedKey, ...])
+    except msgspec.DecodeError as error:
+        read.problem("AFPS_TRUST_ROOT", f"is not usable: {error}")
+        keys = ()
+    for key in keys:
+        if why := public_key_problem(key):
+            read.problem("AFPS_TRUST_ROOT", why)
+    return Trust(policy=cast("Policy", policy), keys=keys)
+
+
+def _bundle_limits(read: Reader) -> BundleLimits:
+    """The bounds of bundles; variables may only raise them."""
+    usual = BundleLimits()
+
+    def raised(name: str, least: int) -> int:
+        return read.integer(name, least, least=least)
+
+    return BundleLimits(
+        archive=replace(
+            usual.archive,
+            compressed=raised("APPSTRATE_BUNDLE_MAX_SIZE", usual.archive.compressed),
+            decompressed=raised("APPSTRATE_BUNDLE_MAX_DECOMPRESSED", usual.archive.decompressed),
+            entries=raised("APPSTRATE_BUNDLE_MAX_FILES", usual.archive.entries),
+        ),
+        packages=raised("APPSTRATE_BUNDLE_MAX_PACKAGES", usual.packages),
+    )
 
 
 def _folders(text: str | None) -> tuple[Path, ...]:

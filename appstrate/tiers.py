@@ -14,7 +14,7 @@ from actors.accounts import Accounts, Applications, Organizations
 from actors.addresses import Addresses
 from actors.database import Database
 from actors.models import Models
-from actors.packages import Artifacts, Packages, Publisher
+from actors.packages import Artifacts, Bundles, Packages, Publisher
 from actors.pubsub import PubSub
 from actors.runs import (
     Identity,
@@ -36,6 +36,7 @@ from adapters.local.pubsub import LocalPubSub
 from adapters.local.storage import LocalStorage
 from adapters.postgres.accounts import PostgresAccountRecords
 from adapters.postgres.applications import PostgresApplicationRecords
+from adapters.postgres.bundles import PostgresBundleRecords
 from adapters.postgres.models import PostgresModelRecords
 from adapters.postgres.organizations import PostgresOrganizationRecords
 from adapters.postgres.packages import PostgresPackageRecords
@@ -62,6 +63,7 @@ class Plan:
     packages: Callable[[], Packages]
     artifacts: Callable[[], Artifacts]
     publisher: Callable[[], Publisher]
+    bundles: Callable[[], Bundles]
     models: Callable[[], Models]
     run_supervisor: Callable[[], RunSupervisor]
     run_sink: Callable[[], RunSink]
@@ -148,7 +150,19 @@ def in_process(
         ),
         artifacts=partial(Artifacts, at.storage),
         publisher=partial(
-            Publisher, PostgresPublicationRecords(pool), at.storage, settings.system_packages
+            Publisher,
+            PostgresPublicationRecords(pool),
+            at.storage,
+            settings.system_packages,
+            settings.trust,
+        ),
+        bundles=partial(
+            Bundles,
+            PostgresBundleRecords(pool),
+            at.storage,
+            at.packages,
+            trust=settings.trust,
+            limits=settings.bundle_limits,
         ),
         models=partial(Models, PostgresModelRecords(pool), vault, settings.egress),
         run_supervisor=partial(RunSupervisor, live_run, executor, runs, at.pubsub),

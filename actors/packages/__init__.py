@@ -1,11 +1,16 @@
 """Agents, skills, integrations and MCP servers: their drafts, versions and archives.
 
-Three ports: Packages reads the catalogue, Artifacts opens the bytes of what is in it, and
-Publisher brings things in.
+Four ports: Packages reads the catalogue, Artifacts opens the bytes of what is in it, Publisher
+brings single packages in, and Bundles whole ones in and out.
 """
 
 from actors.packages.artifacts import Artifacts as Artifacts
 from actors.packages.artifacts import OpenRunBundle as OpenRunBundle
+from actors.packages.bundles import BundleLimits as BundleLimits
+from actors.packages.bundles import Bundles as Bundles
+from actors.packages.bundles import ExportBundle as ExportBundle
+from actors.packages.bundles import ImportBundle as ImportBundle
+from actors.packages.bundles import ImportedBundle as ImportedBundle
 from actors.packages.definition import AgentDefinition as AgentDefinition
 from actors.packages.definition import BundlePart as BundlePart
 from actors.packages.definition import SkillFacts as SkillFacts
@@ -21,8 +26,10 @@ from actors.packages.publisher import ImportedPackage as ImportedPackage
 from actors.packages.publisher import ImportPackage as ImportPackage
 from actors.packages.publisher import InstallStarter as InstallStarter
 from actors.packages.publisher import Publisher as Publisher
+from actors.packages.records import Adopted as Adopted
 from actors.packages.records import AgentActivity as AgentActivity
 from actors.packages.records import AgentItem as AgentItem
+from actors.packages.records import BundleRecords as BundleRecords
 from actors.packages.records import PackageItem as PackageItem
 from actors.packages.records import PackageRecords as PackageRecords
 from actors.packages.records import Publication as Publication
@@ -32,8 +39,13 @@ from actors.packages.records import StoredPackage as StoredPackage
 from actors.packages.records import StoredVersion as StoredVersion
 from actors.packages.records import VersionRow as VersionRow
 from actors.packages.rules import admit as admit
+from actors.packages.rules import adopt as adopt
 from actors.packages.rules import new_latest as new_latest
 from actors.packages.rules import touches_draft as touches_draft
+from actors.packages.signature import Policy as Policy
+from actors.packages.signature import Trust as Trust
+from actors.packages.signature import TrustedKey as TrustedKey
+from actors.packages.signature import public_key_problem as public_key_problem
 from actors.packages.views import AgentDetail as AgentDetail
 from actors.packages.views import PackageDetail as PackageDetail
 from actors.packages.views import split_name as split_name

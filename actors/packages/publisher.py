@@ -11,11 +11,13 @@ from msgspec.structs import replace
 
 from actors.accounts import Caller
 from actors.ids import PackageId
-from actors.packages.archive import MIB, SINGLE_PACKAGE, ArchiveInvalid
+from actors.packages.archive import MIB, SINGLE_PACKAGE, ArchiveInvalid, open_archive
+from actors.packages.bundle import Bundle
 from actors.packages.content import ReadPackage, blob_key, make_package, read_package
 from actors.packages.manifest import Manifest, PackageType
 from actors.packages.records import Publication, PublicationRecords
 from actors.packages.shipped import publish_shipped
+from actors.packages.signature import Trust, judge
 from actors.runtime import Actor, Address, Lane, Refusal, Request, Unavailable
 from actors.storage import Body, PutBlob, Storage, chunks, close_body, guarded
 
@@ -38,8 +40,9 @@ class ImportPackage(Request["Publisher", ImportedPackage], frozen=True, kw_only=
     """Import an archive: write the draft, publish its version, install it. All or nothing.
 
     The body may be idle for 30 s and take 300 s in all. Refuses an unusable archive with the
-    archive codes, a name or version that is taken as `rules.admit` says; `force` overwrites an
-    unpublished draft and replaces published bytes.
+    archive codes, one whose signature does not hold as the operator's policy says, and a name or
+    version that is taken as `rules.admit` says; `force` overwrites an unpublished draft and
+    replaces published bytes.
     """
 
     streaming = True
@@ -88,11 +91,13 @@ class Publisher(Actor):
         records: PublicationRecords,
         storage: Address[Storage],
         system_folders: Sequence[Path],
+        trust: Trust,
     ) -> None:
         super().__init__()
         self._records = records
         self._storage = storage
         self._system_folders = system_folders
+        self._trust = trust
 
     async def started(self) -> None:
         known = await self._records.system_integrities()
@@ -111,25 +116,28 @@ class Publisher(Actor):
 
     async def _import(self, message: ImportPackage) -> ImportedPackage:
         try:
-            archive = await _collect(message.body, SINGLE_PACKAGE.compressed)
+            archive = await collect(message.body, SINGLE_PACKAGE.compressed)
         finally:
             await close_body(message.body)
         package = await asyncio.to_thread(read_package, archive)
+        warnings = package.warnings
+        if self._trust.policy != "off":
+            warnings = judge(await asyncio.to_thread(_alone, package), self._trust) + warnings
         await self._store(
-            package, replace(_publication(package, message.caller), force=message.force)
+            package, replace(publication_of(package, message.caller), force=message.force)
         )
         return ImportedPackage(
             package=PackageId(package.id),
             type=package.type,
             version=package.manifest["version"],
-            warnings=package.warnings,
+            warnings=warnings,
         )
 
     async def _create(self, message: CreatePackage) -> PackageId:
         package = await asyncio.to_thread(
             make_package, message.manifest, message.content, message.type
         )
-        publication = replace(_publication(package, message.caller), only_new=True)
+        publication = replace(publication_of(package, message.caller), only_new=True)
         await self._store(package, publication)
         return PackageId(package.id)
 
@@ -140,7 +148,7 @@ class Publisher(Actor):
         manifest = starter.draft_manifest | {"name": f"@{message.scope}/hello-world"}
         package = make_package(manifest, starter.draft_content, "agent")
         publication = replace(
-            _publication(package, message.caller),
+            publication_of(package, message.caller),
             only_new=True,
             forked_from=STARTER,
             auto_installed=True,
@@ -158,10 +166,11 @@ class Publisher(Actor):
         await self._records.store(publication)
 
     async def _publish_shipped(self, package: ReadPackage) -> None:
-        await self._store(package, _publication(package, None))
+        await self._store(package, publication_of(package, None))
 
 
-def _publication(package: ReadPackage, caller: Caller | None) -> Publication:
+def publication_of(package: ReadPackage, caller: Caller | None) -> Publication:
+    """A package as its caller publishes and installs it; without one, as the platform does."""
     publication = Publication(
         package=PackageId(package.id),
         type=package.type,
@@ -176,7 +185,8 @@ def _publication(package: ReadPackage, caller: Caller | None) -> Publication:
     return replace(publication, org=org, application=application, user=caller.user)
 
 
-async def _collect(body: Body, limit: int) -> bytes:
+async def collect(body: Body, limit: int) -> bytes:
+    """An upload, whole, in 300 s at most. Refuses one over `limit` bytes with `file_too_large`."""
     collected = bytearray()
     try:
         async with asyncio.timeout(UPLOAD_SECONDS):
@@ -189,3 +199,11 @@ async def _collect(body: Body, limit: int) -> bytes:
     except TimeoutError:
         raise Unavailable(f"the upload took longer than {UPLOAD_SECONDS:g} s") from None
     return bytes(collected)
+
+
+def _alone(package: ReadPackage) -> Bundle:
+    """A package as a bundle of its own, which is how its signature sees it."""
+    opened = open_archive(package.archive, SINGLE_PACKAGE)
+    identity = f"{package.id}@{package.manifest['version']}"
+    files = {path: opened.read(path) for path in opened.paths}
+    return Bundle(root=identity, packages={identity: files})

@@ -1,7 +1,7 @@
 """What packages are made of, and what is kept of them."""
 
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -169,6 +169,13 @@ class PackageRecords(Protocol):
         ...
 
 
+class Adopted(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one package of a bundle."""
+
+    status: Literal["inserted", "reused"]
+    version_id: int
+
+
 class PublicationRecords(Protocol):
     """Where packages are written. Each method is one transaction."""
 
@@ -186,4 +193,21 @@ class PublicationRecords(Protocol):
 
     async def system_integrities(self) -> dict[tuple[str, str], str]:
         """(package, version) → integrity of every shipped version."""
+        ...
+
+
+class BundleRecords(Protocol):
+    """Where the packages of a bundle are written. Each method is one transaction."""
+
+    async def find(self, package: PackageId) -> StoredPackage | None:
+        """A package, whoever owns it."""
+        ...
+
+    async def adopt(self, publications: list[Publication]) -> list[Adopted]:
+        """Publish every version that is not published, and install those with an application.
+
+        A package that is new gets its draft; the drafts of others stay as they are. The answers
+        are in the order of the publications. Refuses what `rules.adopt` refuses, and then
+        publishes none.
+        """
         ...

@@ -33,6 +33,30 @@ def admit(existing: StoredPackage | None, publication: Publication) -> Outcome:
     return _admit_version(existing, publication)
 
 
+def adopt(
+    existing: StoredPackage | None, publication: Publication
+) -> Literal["inserted", "reused"]:
+    """What a package of a bundle means, or the refusal. Versions need not come in order.
+
+    What the platform ships is never added to: it counts as reused, whatever its version.
+    """
+    if existing is None:
+        return "inserted"
+    if existing.org_id is None:
+        return "reused"
+    if existing.org_id != publication.org:
+        raise Conflict(
+            f"the name {existing.id} belongs to another organization", code="bundle_conflict"
+        )
+    for stored in existing.versions:
+        if stored.version == publication.version:
+            if stored.integrity == publication.integrity:
+                return "reused"
+            what = f"{existing.id}@{stored.version} is published with other content"
+            raise Conflict(what, code="bundle_conflict")
+    return "inserted"
+
+
 def touches_draft(existing: StoredPackage | None, publication: Publication) -> bool:
     """Whether storing `publication` writes the draft. Bringing an older version does not."""
     if existing is None or not publication.publish:

@@ -28,17 +28,24 @@ STATUS_OF_KIND: dict[type[Refusal], int] = {
     Rejected: 400,
 }
 STATUS_OF_CODE = {
-    **dict.fromkeys(("unauthorized", "authentication_required", "invalid_signature"), 401),
-    **dict.fromkeys(("missing_signature_headers", "invalid_timestamp"), 401),
-    "timestamp_out_of_tolerance": 401,
-    **dict.fromkeys(("forbidden", "operation_not_allowed"), 403),
-    "method_not_allowed": 405,
-    **dict.fromkeys(("run_sink_closed", "run_sink_expired"), 410),
-    "payload_too_large": 413,
-    "archive_required": 415,
-    **dict.fromkeys(("dependency_unresolved", "user_already_exists"), 422),
-    "internal_error": 500,
-    "bad_gateway": 502,
+    code: status
+    for status, codes in {
+        401: "unauthorized authentication_required missing_signature_headers invalid_timestamp "
+        "timestamp_out_of_tolerance invalid_signature token_invalid",
+        403: "forbidden operation_not_allowed invalid_end_user email_mismatch signup_disabled "
+        "signup_domain_not_allowed storage_limit_exceeded connection_blocked_by_admin",
+        405: "method_not_allowed",
+        410: "run_sink_closed run_sink_expired invitation_accepted invitation_cancelled "
+        "invitation_expired upload_expired token_unavailable",
+        412: "missing_integration_connection",
+        413: "payload_too_large document_count_exceeded",
+        415: "archive_required",
+        422: "dependency_unresolved user_already_exists idempotency_conflict bundle_invalid "
+        "bundle_signature_invalid package_archive_unreadable",
+        500: "internal_error bundle_integrity_mismatch",
+        502: "bad_gateway",
+    }.items()
+    for code in codes.split()
 }
 
 

@@ -6,6 +6,7 @@ from appstrate.http.call import Route
 from appstrate.http.routes import (
     accounts,
     agents,
+    bundles,
     models,
     organizations,
     packages,
@@ -14,7 +15,7 @@ from appstrate.http.routes import (
     sink,
 )
 
-SUBJECTS = (accounts, organizations, models, packages, agents, runs, realtime, sink)
+SUBJECTS = (accounts, organizations, models, packages, bundles, agents, runs, realtime, sink)
 
 
 def every_route() -> Iterable[Route]:

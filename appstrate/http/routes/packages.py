@@ -1,12 +1,8 @@
 """The package catalogue."""
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
-from aiohttp import BodyPartReader, web
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.multipart import MultipartReader
 
 from actors.contract import spell
 from actors.packages import (
@@ -21,13 +17,12 @@ from actors.packages import (
 )
 from actors.runtime import Rejected
 from appstrate.http.call import Call, Page, Query, Routes, Scope, page
+from appstrate.http.files import uploaded_file
 
 routes = Routes()
 
-CHUNK = 64 * 1024
 FORCE = Query("force", "`true` replaces a draft and a published version.", {"type": "boolean"})
 VERSION = Query("version", "`draft` (the default), `published`, a version, a range or a tag.")
-DAMAGED = (ValueError, AssertionError, HttpProcessingError, ConnectionError)
 FOLDERS: dict[str, PackageType] = {
     "agents": "agent",
     "skills": "skill",
@@ -58,7 +53,7 @@ class ImportAnswer(msgspec.Struct, kw_only=True, rename=spell):
 async def import_package(call: Call) -> ImportAnswer:
     """Import an archive: its draft is written, its version published, and it is installed."""
     force = call.query("force") == "true"
-    body = _file(await _multipart(call.request))
+    body = await uploaded_file(call.request)
     made = await call.at.publisher.ask(
         ImportPackage(caller=call.caller, body=body, force=force), within=120
     )
@@ -115,34 +110,3 @@ def _register(folder: str, kind: PackageType) -> None:
 
 for _folder, _kind in FOLDERS.items():
     _register(_folder, _kind)
-
-
-async def _multipart(request: web.Request) -> BodyPartReader:
-    """The part named `file` of a multipart body."""
-    wrong = Rejected(
-        "send the archive as multipart/form-data with a part named `file`", param="file"
-    )
-    if not request.content_type.startswith("multipart/"):
-        raise wrong
-    try:
-        reader = await request.multipart()
-        while (part := await reader.next()) is not None:
-            if isinstance(part, MultipartReader):
-                continue
-            if part.name == "file":
-                return part
-    except DAMAGED as error:
-        raise _damaged(error) from None
-    raise wrong
-
-
-async def _file(part: BodyPartReader) -> AsyncGenerator[bytes, None]:
-    try:
-        while chunk := await part.read_chunk(CHUNK):
-            yield chunk
-    except DAMAGED as error:
-        raise _damaged(error) from None
-
-
-def _damaged(error: Exception) -> Rejected:
-    return Rejected(f"the upload is damaged or broke off: {error}", param="file")

@@ -7,6 +7,7 @@ from aiohttp import web
 from actors.packages import OpenRunBundle
 from actors.runs import FinalizeRun, Heartbeat, IngestEvent, ReadDefinition, SignedRequest
 from appstrate.http.call import Call, Routes, Scope
+from appstrate.http.files import blob_response
 
 routes = Routes()
 
@@ -39,15 +40,7 @@ async def workspace(call: Call) -> web.StreamResponse:
     blob = await call.at.artifacts.ask(
         OpenRunBundle(manifest=agent.manifest, prompt=agent.prompt, parts=agent.parts)
     )
-    response = web.StreamResponse(headers={"Content-Type": "application/zip"})
-    response.content_length = blob.size
-    try:
-        await response.prepare(call.request)
-        async for chunk in blob:
-            await response.write(chunk)
-    finally:
-        await blob.aclose()
-    return response
+    return await blob_response(call.request, blob, {"Content-Type": "application/zip"})
 
 
 async def _signed(call: Call) -> SignedRequest:

@@ -1,0 +1,46 @@
+"""Bundles: an agent with everything it needs, in one file."""
+
+from aiohttp import web
+
+from actors.packages import ExportBundle, ImportBundle, ImportedBundle
+from appstrate.http.call import Call, Query, Routes, Scope
+from appstrate.http.files import blob_response, uploaded_file
+
+routes = Routes()
+
+VERSION = Query("version", "`published` (the default), `draft`, a version, a range or a tag.")
+SOURCE = Query("source", "`draft` for the draft.", {"enum": ["draft"]})
+
+
+@routes.add("POST", "/api/packages/import-bundle", Scope.APPLICATION, "agents:write", status=201)
+async def import_bundle(call: Call) -> ImportedBundle:
+    """Import a bundle: publish what is not there yet, and install its root.
+
+    The body is multipart/form-data with a part named `file`.
+    """
+    body = await uploaded_file(call.request)
+    return await call.at.bundles.ask(ImportBundle(caller=call.caller, body=body), within=300)
+
+
+@routes.add(
+    "GET",
+    "/api/agents/{scope}/{name}/bundle",
+    Scope.APPLICATION,
+    "agents:read",
+    query=(VERSION, SOURCE),
+    answer=bytes,
+)
+async def export_bundle(call: Call) -> web.StreamResponse:
+    """An agent and the skills it depends on, as an `.afps-bundle`."""
+    version = "draft" if call.query("source") == "draft" else call.query("version")
+    found = await call.at.bundles.ask(
+        ExportBundle(caller=call.caller, package=call.package, version=version)
+    )
+    name = call.request.match_info["name"]
+    headers = {
+        "Content-Type": "application/zip",
+        "Content-Disposition": f'attachment; filename="{name}-{found.version}.afps-bundle"',
+        "X-Bundle-Integrity": found.integrity,
+        "X-Bundle-Version": found.version,
+    }
+    return await blob_response(call.request, found.blob, headers)
