@@ -22,6 +22,7 @@ from actors.runtime import Supervisor
 from adapters.local.instance import InstanceLock, claim_instance
 from appstrate.http.app import Gate, build_application
 from appstrate.http.routes import every_route
+from appstrate.http.routes.document import document_routes
 from appstrate.http.routes.status import ServerInfo, status_routes
 from appstrate.settings import Settings
 from appstrate.sidecar.proxy import ModelProxy
@@ -77,6 +78,7 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
             reasons=reasons,
         )
         routes = [*every_route(), *status_routes(info, gate, lambda: url)]
+        routes += document_routes(routes, info.version)
         application = build_application(settings.http(url), at, gate, routes)
         await _listen(stack, application, listening)
         proxy = ModelProxy(LocalUpstreams(at.run_sink, at.models), settings.egress)

@@ -17,10 +17,10 @@ from appstrate.http.auth import Cookies, CookieSettings, authenticate, is_dead_s
 from appstrate.http.call import Call, Handler, Page, Route
 from appstrate.http.codec import check_length, check_text, json_response, read_json
 from appstrate.http.problems import http_error, internal_error, problem_response
+from appstrate.http.versions import API_VERSION
 
 log = structlog.get_logger("http")
 
-API_VERSION = "2026-03-21"
 TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 UNGATED = ("/health",)
 IGNORED_LIMIT = 1000

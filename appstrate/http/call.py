@@ -106,14 +106,28 @@ def number(most: int, default: int, *, least: int = 1) -> dict[str, Any]:
     return {"type": "integer", "minimum": least, "maximum": most, "default": default}
 
 
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A body the handler reads or writes itself: its content type, and what is in it."""
+
+    type: str
+    kind: Any = None
+
+
+UPLOAD = Media("multipart/form-data")
+"""A form whose part `file` is the upload."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """A method and path, who may use it, what it takes and what it answers with.
 
-    The handler gets the call, and the decoded body if there is a `body` type. It returns what its
-    annotation says: a struct to be encoded with `status`, None for an empty answer, or a response
-    of its own, then `answer` names the type of its body. The first line of its docstring is the
-    route's summary in the API document, the rest its description.
+    The handler gets the call, and the decoded body if there is a `body` type; a body of another
+    kind is read by the handler, and `takes` names it. It returns what its annotation says: a
+    struct to be encoded with `status`, None for an empty answer, or a response of its own, then
+    `answer` names the type of its body. `also` lists further statuses of success; 204 among them
+    has no body. The first line of its docstring is the route's summary in the API document, the
+    rest its description.
     """
 
     method: str
@@ -125,6 +139,8 @@ class Route:
     query: tuple[Query, ...] = ()
     answer: Any = None
     status: int = 200
+    also: tuple[int, ...] = ()
+    takes: Media | None = None
 
 
 class Routes(list[Route]):
@@ -141,6 +157,8 @@ class Routes(list[Route]):
         query: tuple[Query, ...] = (),
         answer: Any = None,
         status: int = 200,
+        also: tuple[int, ...] = (),
+        takes: Media | None = None,
     ) -> Callable[[Handler], Handler]:
         """Register the decorated handler."""
 
@@ -156,6 +174,8 @@ class Routes(list[Route]):
                     query=query,
                     answer=answer,
                     status=status,
+                    also=also,
+                    takes=takes,
                 )
             )
             return handler

@@ -1,11 +1,20 @@
 """Signing up, in and out, and who is signed in."""
 
-from typing import Any
+from typing import Literal
 
 import msgspec
 from aiohttp import web
 
-from actors.accounts import Authenticate, Credentials, SignedIn, SignIn, SignOut, SignUp
+from actors.accounts import (
+    Authenticate,
+    Credentials,
+    Session,
+    SignedIn,
+    SignIn,
+    SignOut,
+    SignUp,
+    User,
+)
 from actors.runtime import Rejected
 from appstrate.http.app import COOKIES
 from appstrate.http.call import Call, Routes, Scope
@@ -29,7 +38,30 @@ class SignInBody(msgspec.Struct, kw_only=True):
     password: str
 
 
-@routes.add("POST", "/api/auth/sign-up/email", Scope.PUBLIC, body=SignUpBody)
+class SignedInAnswer(msgspec.Struct, kw_only=True):
+    """Who is signed in now. The token travels in the cookie alone, where no script can read it."""
+
+    redirect: Literal[False] = False
+    token: None = None
+    user: User
+
+
+class SignedOutAnswer(msgspec.Struct, kw_only=True):
+    """Nobody is signed in any more."""
+
+    success: Literal[True] = True
+
+
+class SessionAnswer(msgspec.Struct, kw_only=True):
+    """A session and its user."""
+
+    session: Session
+    user: User
+
+
+@routes.add(
+    "POST", "/api/auth/sign-up/email", Scope.PUBLIC, body=SignUpBody, answer=SignedInAnswer
+)
 async def sign_up(call: Call, body: SignUpBody) -> web.Response:
     """Make an account and sign it in."""
     call.request.app[COOKIES].check_origin(call.request)
@@ -40,7 +72,9 @@ async def sign_up(call: Call, body: SignUpBody) -> web.Response:
     return _signed_in(call, await call.at.accounts.ask(message))
 
 
-@routes.add("POST", "/api/auth/sign-in/email", Scope.PUBLIC, body=SignInBody)
+@routes.add(
+    "POST", "/api/auth/sign-in/email", Scope.PUBLIC, body=SignInBody, answer=SignedInAnswer
+)
 async def sign_in(call: Call, body: SignInBody) -> web.Response:
     """Sign in with a password."""
     call.request.app[COOKIES].check_origin(call.request)
@@ -49,7 +83,7 @@ async def sign_in(call: Call, body: SignInBody) -> web.Response:
     return _signed_in(call, await call.at.accounts.ask(message))
 
 
-@routes.add("POST", "/api/auth/sign-out", Scope.PUBLIC)
+@routes.add("POST", "/api/auth/sign-out", Scope.PUBLIC, answer=SignedOutAnswer)
 async def sign_out(call: Call) -> web.Response:
     """End the session of this browser."""
     cookies = call.request.app[COOKIES]
@@ -57,13 +91,13 @@ async def sign_out(call: Call) -> web.Response:
     token = cookies.read(call.request)
     if token is not None:
         await call.at.accounts.ask(SignOut(token=token))
-    response = json_response({"success": True})
+    response = json_response(SignedOutAnswer())
     cookies.clear(response)
     return response
 
 
-@routes.add("GET", "/api/auth/get-session", Scope.PUBLIC)
-async def get_session(call: Call) -> Any:
+@routes.add("GET", "/api/auth/get-session", Scope.PUBLIC, answer=SessionAnswer | None)
+async def get_session(call: Call) -> web.Response:
     """The signed-in user, or null."""
     token = call.request.app[COOKIES].read(call.request)
     if token is None:
@@ -74,13 +108,13 @@ async def get_session(call: Call) -> Any:
         )
     except Rejected:
         return json_response(None)
-    return {"session": found.session, "user": found.user}
+    assert found.session is not None
+    assert found.user is not None
+    return json_response(SessionAnswer(session=found.session, user=found.user))
 
 
 def _signed_in(call: Call, signed_in: SignedIn) -> web.Response:
-    # The token travels in the cookie alone, where no script can read it.
-    answer = {"redirect": False, "token": None, "user": signed_in.user}
-    response = json_response(answer, headers=call.headers)
+    response = json_response(SignedInAnswer(user=signed_in.user), headers=call.headers)
     call.request.app[COOKIES].set(response, signed_in.token, signed_in.session.expires_at)
     return response
 

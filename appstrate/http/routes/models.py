@@ -86,7 +86,8 @@ async def create_model(call: Call, body: ModelSpec) -> Model:
     Scope.ORGANIZATION,
     "models:write",
     body=DefaultBody,
-    answer=Model | None,
+    answer=Model,
+    also=(204,),
 )
 async def set_default(call: Call, body: DefaultBody) -> Model | web.Response:
     """Choose the default model, or clear it."""

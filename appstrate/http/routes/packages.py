@@ -16,7 +16,7 @@ from actors.packages import (
     ShowPackage,
 )
 from actors.runtime import Rejected
-from appstrate.http.call import Call, Page, Query, Routes, Scope, page
+from appstrate.http.call import UPLOAD, Call, Page, Query, Routes, Scope, page
 from appstrate.http.files import uploaded_file
 
 routes = Routes()
@@ -48,7 +48,13 @@ class ImportAnswer(msgspec.Struct, kw_only=True, rename=spell):
 
 
 @routes.add(
-    "POST", "/api/packages/import", Scope.APPLICATION, "agents:write", query=(FORCE,), status=201
+    "POST",
+    "/api/packages/import",
+    Scope.APPLICATION,
+    "agents:write",
+    query=(FORCE,),
+    takes=UPLOAD,
+    status=201,
 )
 async def import_package(call: Call) -> ImportAnswer:
     """Import an archive: its draft is written, its version published, and it is installed."""

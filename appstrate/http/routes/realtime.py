@@ -10,12 +10,13 @@ from actors.runs import ReadRun
 from actors.runtime import NotFound, Rejected
 from appstrate.http.app import COOKIES
 from appstrate.http.auth import bearer
-from appstrate.http.call import Call, Query, Routes, Scope
+from appstrate.http.call import Call, Media, Query, Routes, Scope
 from appstrate.http.stream import RunStream, channels_of, stream_response
 
 routes = Routes()
 
 
+EVENTS = Media("text/event-stream")
 STREAM = (
     Query("token", "An API key with runs:read; browsers send their cookie instead."),
     Query("orgId", "With a cookie: the organization."),
@@ -26,7 +27,9 @@ STREAM = (
 )
 
 
-@routes.add("GET", "/api/realtime/runs/{run}", Scope.PUBLIC, query=STREAM)
+@routes.add(
+    "GET", "/api/realtime/runs/{run}", Scope.PUBLIC, query=STREAM, answer=EVENTS
+)
 async def follow_run(call: Call) -> web.StreamResponse:
     """One run: what it is now, then everything that happens to it."""
     caller = await _caller(call)

@@ -1,38 +1,62 @@
 """The runs' own routes: signed by the run, not by a user."""
 
-from typing import Any
+from typing import Literal
 
+import msgspec
 from aiohttp import web
 
 from actors.packages import OpenRunBundle
-from actors.runs import FinalizeRun, Heartbeat, IngestEvent, ReadDefinition, SignedRequest
-from appstrate.http.call import Call, Routes, Scope
+from actors.runs import (
+    FinalizeRun,
+    Heartbeat,
+    IngestEvent,
+    IngestReply,
+    ReadDefinition,
+    RunEvent,
+    SignedRequest,
+)
+from appstrate.http.call import Call, Media, Routes, Scope
 from appstrate.http.files import blob_response
 
 routes = Routes()
 
 
-@routes.add("POST", "/api/runs/{run}/events", Scope.PUBLIC)
-async def ingest_event(call: Call) -> Any:
+class Accepted(msgspec.Struct, kw_only=True):
+    """It was taken."""
+
+    ok: Literal[True] = True
+
+
+@routes.add(
+    "POST",
+    "/api/runs/{run}/events",
+    Scope.PUBLIC,
+    takes=Media("application/json", RunEvent),
+)
+async def ingest_event(call: Call) -> IngestReply:
     """Take one event."""
     return await call.at.run_sink.ask(IngestEvent(signed=await _signed(call)))
 
 
-@routes.add("POST", "/api/runs/{run}/events/finalize", Scope.PUBLIC)
-async def finalize(call: Call) -> Any:
+@routes.add(
+    "POST", "/api/runs/{run}/events/finalize", Scope.PUBLIC, takes=Media("application/json")
+)
+async def finalize(call: Call) -> Accepted:
     """Take a run's report of its end."""
     await call.at.run_sink.ask(FinalizeRun(signed=await _signed(call)))
-    return {"ok": True}
+    return Accepted()
 
 
 @routes.add("POST", "/api/runs/{run}/events/heartbeat", Scope.PUBLIC)
-async def heartbeat(call: Call) -> Any:
+async def heartbeat(call: Call) -> Accepted:
     """Take a sign of life."""
     await call.at.run_sink.ask(Heartbeat(signed=await _signed(call)))
-    return {"ok": True}
+    return Accepted()
 
 
-@routes.add("GET", "/api/runs/{run}/workspace", Scope.PUBLIC)
+@routes.add(
+    "GET", "/api/runs/{run}/workspace", Scope.PUBLIC, answer=Media("application/zip")
+)
 async def workspace(call: Call) -> web.StreamResponse:
     """The bundle of the run's agent and its skills."""
     signed = await _signed(call)

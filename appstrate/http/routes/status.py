@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
@@ -15,7 +15,7 @@ from actors.database import CheckDatabase
 from actors.runtime import AskError, Refusal
 from actors.runtime.address import State
 from appstrate.http.app import Gate
-from appstrate.http.call import Call, Routes, Scope
+from appstrate.http.call import Call, Media, Routes, Scope
 from appstrate.http.codec import json_response
 
 PAGE = Template((Path(__file__).parent.parent / "pages" / "home.html").read_text())
@@ -31,29 +31,34 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[tuple[str, str]]
 
 
+class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the server is; without checks before it has started and once it stops."""
+
+    status: Literal["healthy", "degraded", "unhealthy", "starting", "draining"]
+    version: dict[str, str]
+    uptime_ms: int | msgspec.UnsetType = msgspec.UNSET
+    checks: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+
+
 def status_routes(info: ServerInfo, gate: Gate, url: Callable[[], str]) -> Routes:
     """`/health` and `/`."""
     routes = Routes()
     began = time.monotonic()
 
-    @routes.add("GET", "/health", Scope.PUBLIC)
+    @routes.add("GET", "/health", Scope.PUBLIC, answer=Health, also=(503,))
     async def health(call: Call) -> web.Response:
         """How the server and each of its parts are."""
         version = {"app": info.version} | ({"commit": info.commit} if info.commit else {})
         if gate.closed is not None:
             status = "starting" if gate.closed == "starting" else "draining"
-            return json_response({"status": status, "version": version}, 503)
+            return json_response(Health(status=status, version=version), 503)
         checks = await check(call.at)
         status = overall(checks)
-        answer = {
-            "status": status,
-            "version": version,
-            "uptime_ms": int((time.monotonic() - began) * 1000),
-            "checks": checks,
-        }
+        uptime = int((time.monotonic() - began) * 1000)
+        answer = Health(status=status, version=version, uptime_ms=uptime, checks=checks)
         return json_response(answer, 503 if status == "unhealthy" else 200)
 
-    @routes.add("GET", "/", Scope.PUBLIC)
+    @routes.add("GET", "/", Scope.PUBLIC, answer=Media("text/html"))
     async def home(call: Call) -> web.Response:
         """Where one has landed, and what to do next."""
         checks = await check(call.at)
@@ -85,7 +90,7 @@ async def check(at: Addresses) -> dict[str, Any]:
     return {"database": database, "agents": agents, "actors": actors}
 
 
-def overall(checks: dict[str, Any]) -> str:
+def overall(checks: dict[str, Any]) -> Literal["healthy", "degraded", "unhealthy"]:
     """One word for all checks."""
     if checks["database"]["status"] != "healthy":
         return "unhealthy"

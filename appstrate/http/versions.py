@@ -1,0 +1,33 @@
+"""Which version of the API a request speaks."""
+
+import re
+
+from aiohttp import web
+
+from actors.runtime import Rejected
+
+API_VERSION = "2026-03-21"
+VERSIONS = frozenset({API_VERSION})
+HEADER = "Appstrate-Version"
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def choose_version(request: web.Request, setting: str | None = None) -> str:
+    """The header's version, else the organization's, else the current one."""
+    given = request.headers.get(HEADER)
+    if given is None:
+        return setting if setting in VERSIONS else API_VERSION
+    if not DATE.fullmatch(given):
+        raise Rejected(
+            f"{HEADER} must be a date, such as {API_VERSION}",
+            code="invalid_api_version",
+            param=HEADER,
+        )
+    if given not in VERSIONS:
+        known = ", ".join(sorted(VERSIONS))
+        raise Rejected(
+            f"there is no version {given} of this API; there is {known}",
+            code="unsupported_api_version",
+            param=HEADER,
+        )
+    return given

@@ -1,0 +1,123 @@
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from appstrate.boot import Server
+from appstrate.http.call import Call, Route, Scope
+from appstrate.http.openapi import UndescribedError, answer_types, document, plain_path
+from appstrate.http.routes import every_route
+from support.api import Api, Json
+
+WRITE = """
+import sys
+from appstrate.http.openapi import document
+from appstrate.http.routes import every_route
+sys.stdout.buffer.write(document(every_route(), "1"))
+"""
+
+
+@pytest.fixture
+async def described(server: Server) -> Json:
+    return dict((await Api(server.url).get("/api/openapi.json")).json)
+
+
+@pytest.mark.parametrize("route", every_route(), ids=lambda route: f"{route.method} {route.path}")
+def test_every_route_says_what_it_does_and_answers(route: Route) -> None:
+    assert (route.handler.__doc__ or "").strip()
+    assert answer_types(route)
+    assert document([route], "1")
+
+
+async def _vague(call: Call) -> Any:
+    """Answer something."""
+
+
+async def _mute(call: Call) -> dict[str, Any]:
+    """Answer something."""
+    return {}
+
+
+@pytest.mark.parametrize("handler", [_vague, _mute])
+def test_an_answer_nobody_can_tell_is_named(handler: Any) -> None:
+    route = Route(method="GET", path="/api/fog", handler=handler, scope=Scope.SESSION)
+
+    with pytest.raises(UndescribedError, match="GET /api/fog: annotate what"):
+        document([route], "1")
+
+
+async def test_the_document_has_every_route_of_the_api(described: Json) -> None:
+    told = {(method.upper(), path) for path, by in described["paths"].items() for method in by}
+
+    assert described["openapi"] == "3.1.0"
+    assert {(route.method, plain_path(route.path)) for route in every_route()} <= told
+    assert {("GET", "/health"), ("GET", "/api/openapi.json")} <= told
+
+
+async def test_operations_have_names_of_their_own(described: Json) -> None:
+    ids = [each["operationId"] for by in described["paths"].values() for each in by.values()]
+
+    assert len(ids) == len(set(ids))
+    assert {"run_agent", "list_packages_skills", "read_document"} <= set(ids)
+
+
+async def test_an_operation_is_told_whole(described: Json) -> None:
+    run = described["paths"]["/api/agents/{scope}/{name}/run"]["post"]
+    named = [each.get("name") or each["$ref"].rpartition("/")[2] for each in run["parameters"]]
+
+    assert run["summary"].startswith("Launch a run")
+    assert run["tags"] == ["agents"]
+    assert "`agents:run`" in run["description"]
+    assert named[:3] == ["scope", "name", "version"]
+    assert {"X-Org-Id", "X-Application-Id", "Idempotency-Key"} <= set(named)
+    assert run["security"] == [{"session": []}, {"apiKey": []}]
+    assert run["responses"]["201"]["content"]["application/json"]["schema"]["$ref"].endswith("/Run")
+    assert run["responses"]["4XX"] == {"$ref": "#/components/responses/Problem"}
+    assert "startedAt" not in described["components"]["schemas"]["Run"]["properties"]
+    assert "packageId" in described["components"]["schemas"]["Run"]["properties"]
+
+
+async def test_bodies_that_are_no_json_are_told(described: Json) -> None:
+    upload = described["paths"]["/api/packages/import"]["post"]["requestBody"]["content"]
+    stream = described["paths"]["/api/realtime/runs/{run}"]["get"]["responses"]["200"]["content"]
+
+    assert upload["multipart/form-data"]["schema"]["required"] == ["file"]
+    assert list(stream) == ["text/event-stream"]
+
+
+async def test_every_reference_leads_somewhere(described: Json) -> None:
+    text = json.dumps(described)
+    for part in text.split('"$ref": "')[1:]:
+        target: Any = described
+        for step in part.partition('"')[0].removeprefix("#/").split("/"):
+            target = target[step]
+        assert target
+
+
+async def test_a_client_that_has_the_document_is_told_so(server: Server) -> None:
+    api = Api(server.url)
+    first = await api.get("/api/openapi.json")
+    tag = first.headers["ETag"]
+    same = await api.get("/api/openapi.json", headers={"If-None-Match": f'"odd", W/{tag}'})
+    other = await api.get("/api/openapi.json", headers={"If-None-Match": '"odd"'})
+
+    assert first.headers["Content-Type"].startswith("application/json")
+    assert (same.status, same.body, same.headers["ETag"]) == (304, b"", tag)
+    assert (other.status, other.body) == (200, first.body)
+
+
+def test_the_document_is_the_same_in_every_process() -> None:
+    written = {
+        subprocess.run(
+            [sys.executable, "-c", WRITE],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+
+    assert len(written) == 1
