@@ -2,7 +2,6 @@
 
 import inspect
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -113,16 +112,24 @@ def _is_response(kind: Any) -> bool:
 
 
 def _operation_ids(routes: Sequence[Route]) -> list[str]:
-    """The names of the handlers; those that share one are told apart by their paths."""
-    names = Counter(route.handler.__name__ for route in routes)
+    """The names of the handlers; those that share one are told apart by what their paths do not."""
+    words = [_words(route) for route in routes]
+    shared: dict[str, set[str]] = {}
+    for route, own in zip(routes, words, strict=True):
+        shared[_name(route)] = shared.get(_name(route), set(own)) & set(own)
     ids: list[str] = []
-    for route in routes:
-        name = route.handler.__name__
-        if names[name] > 1:
-            words = re.findall(r"\w+", VARIABLE.sub("", route.path).removeprefix("/api/"))
-            name = "_".join([name, *(word for word in words if word not in name.split("_"))])
+    for route, own in zip(routes, words, strict=True):
+        name = "_".join([_name(route), *(word for word in own if word not in shared[_name(route)])])
         ids.append(name if name not in ids else f"{name}_{route.method.lower()}")
     return ids
+
+
+def _name(route: Route) -> str:
+    return route.handler.__name__
+
+
+def _words(route: Route) -> list[str]:
+    return re.findall(r"\w+", VARIABLE.sub("", route.path))
 
 
 def _tag(route: Route) -> str:
@@ -208,8 +215,8 @@ def _responses(route: Route, answered: list[Schema]) -> Schema:
         found[str(status)] = {"description": web.Response(status=status).reason or "Success"}
         if status not in (204, 304) and schema != {"anyOf": []}:
             found[str(status)]["content"] = {media: {"schema": schema}}
-    for status in ("4XX", "5XX"):
-        found[status] = {"$ref": "#/components/responses/Problem"}
+    for refused in ("4XX", "5XX"):
+        found[refused] = {"$ref": "#/components/responses/Problem"}
     return found
 
 
@@ -218,9 +225,7 @@ def _components(schemas: Schema) -> Schema:
     refused = {"$ref": REF.format(name="Problem")}
     return {
         "schemas": schemas,
-        "responses": {
-            "Problem": {"description": told, "content": {PROBLEM: {"schema": refused}}}
-        },
+        "responses": {"Problem": {"description": told, "content": {PROBLEM: {"schema": refused}}}},
         "parameters": {
             name: {
                 "name": name,

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from appstrate.http.call import Route
+from appstrate.http.openapi import answer_types, document
+from appstrate.http.routes import every_route
 from appstrate.paths import MIGRATIONS, ROOT, SYSTEM_PACKAGES
 
 SOURCES = [p for name in ("actors", "adapters", "appstrate") for p in (ROOT / name).rglob("*.py")]
@@ -71,3 +74,12 @@ def test_help_does_not_import_a_web_server() -> None:
     ).stdout
 
     assert said.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "route", [*every_route()], ids=lambda route: f"{route.method} {route.path}"
+)
+def test_every_route_says_what_it_does_and_answers(route: Route) -> None:
+    assert (route.handler.__doc__ or "").strip()
+    assert answer_types(route)
+    assert document([route], "1")

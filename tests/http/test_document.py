@@ -8,7 +8,7 @@ import pytest
 
 from appstrate.boot import Server
 from appstrate.http.call import Call, Route, Scope
-from appstrate.http.openapi import UndescribedError, answer_types, document, plain_path
+from appstrate.http.openapi import UndescribedError, document, plain_path
 from appstrate.http.routes import every_route
 from support.api import Api, Json
 
@@ -25,18 +25,11 @@ async def described(server: Server) -> Json:
     return dict((await Api(server.url).get("/api/openapi.json")).json)
 
 
-@pytest.mark.parametrize("route", every_route(), ids=lambda route: f"{route.method} {route.path}")
-def test_every_route_says_what_it_does_and_answers(route: Route) -> None:
-    assert (route.handler.__doc__ or "").strip()
-    assert answer_types(route)
-    assert document([route], "1")
-
-
-async def _vague(call: Call) -> Any:
+async def _vague(_: Call) -> Any:
     """Answer something."""
 
 
-async def _mute(call: Call) -> dict[str, Any]:
+async def _mute(_: Call) -> dict[str, Any]:
     """Answer something."""
     return {}
 
@@ -100,12 +93,12 @@ async def test_every_reference_leads_somewhere(described: Json) -> None:
 async def test_a_client_that_has_the_document_is_told_so(server: Server) -> None:
     api = Api(server.url)
     first = await api.get("/api/openapi.json")
-    tag = first.headers["ETag"]
+    tag = first.headers["Etag"]
     same = await api.get("/api/openapi.json", headers={"If-None-Match": f'"odd", W/{tag}'})
     other = await api.get("/api/openapi.json", headers={"If-None-Match": '"odd"'})
 
     assert first.headers["Content-Type"].startswith("application/json")
-    assert (same.status, same.body, same.headers["ETag"]) == (304, b"", tag)
+    assert (same.status, same.body, same.headers["Etag"]) == (304, b"", tag)
     assert (other.status, other.body) == (200, first.body)
 
 

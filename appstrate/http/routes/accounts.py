@@ -59,9 +59,7 @@ class SessionAnswer(msgspec.Struct, kw_only=True):
     user: User
 
 
-@routes.add(
-    "POST", "/api/auth/sign-up/email", Scope.PUBLIC, body=SignUpBody, answer=SignedInAnswer
-)
+@routes.add("POST", "/api/auth/sign-up/email", Scope.PUBLIC, body=SignUpBody, answer=SignedInAnswer)
 async def sign_up(call: Call, body: SignUpBody) -> web.Response:
     """Make an account and sign it in."""
     call.request.app[COOKIES].check_origin(call.request)
@@ -72,9 +70,7 @@ async def sign_up(call: Call, body: SignUpBody) -> web.Response:
     return _signed_in(call, await call.at.accounts.ask(message))
 
 
-@routes.add(
-    "POST", "/api/auth/sign-in/email", Scope.PUBLIC, body=SignInBody, answer=SignedInAnswer
-)
+@routes.add("POST", "/api/auth/sign-in/email", Scope.PUBLIC, body=SignInBody, answer=SignedInAnswer)
 async def sign_in(call: Call, body: SignInBody) -> web.Response:
     """Sign in with a password."""
     call.request.app[COOKIES].check_origin(call.request)

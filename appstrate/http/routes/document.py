@@ -14,7 +14,7 @@ DOCUMENT = "/api/openapi.json"
 
 def document_routes(described: Sequence[Route], version: str) -> Routes:
     """`/api/openapi.json`, about the routes in `described` and itself."""
-    routes = Routes()
+    routes, described = Routes(), tuple(described)
 
     @cache  # written when somebody first asks, so that no boot waits for it
     def written() -> tuple[bytes, str]:
@@ -30,9 +30,7 @@ def document_routes(described: Sequence[Route], version: str) -> Routes:
     return routes
 
 
-def unless_known(
-    request: web.Request, body: bytes, tag: str, *, content_type: str
-) -> web.Response:
+def unless_known(request: web.Request, body: bytes, tag: str, *, content_type: str) -> web.Response:
     """A body under its ETag; 304 to a client that has it already."""
     headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
     given = request.if_none_match or ()

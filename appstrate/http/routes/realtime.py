@@ -27,9 +27,7 @@ STREAM = (
 )
 
 
-@routes.add(
-    "GET", "/api/realtime/runs/{run}", Scope.PUBLIC, query=STREAM, answer=EVENTS
-)
+@routes.add("GET", "/api/realtime/runs/{run}", Scope.PUBLIC, query=STREAM, answer=EVENTS)
 async def follow_run(call: Call) -> web.StreamResponse:
     """One run: what it is now, then everything that happens to it."""
     caller = await _caller(call)

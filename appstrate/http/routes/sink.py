@@ -54,9 +54,7 @@ async def heartbeat(call: Call) -> Accepted:
     return Accepted()
 
 
-@routes.add(
-    "GET", "/api/runs/{run}/workspace", Scope.PUBLIC, answer=Media("application/zip")
-)
+@routes.add("GET", "/api/runs/{run}/workspace", Scope.PUBLIC, answer=Media("application/zip"))
 async def workspace(call: Call) -> web.StreamResponse:
     """The bundle of the run's agent and its skills."""
     signed = await _signed(call)

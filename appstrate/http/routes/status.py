@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from string import Template
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from aiohttp import web
@@ -31,10 +31,13 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[tuple[str, str]]
 
 
+Status: TypeAlias = Literal["healthy", "degraded", "unhealthy"]
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How the server is; without checks before it has started and once it stops."""
 
-    status: Literal["healthy", "degraded", "unhealthy", "starting", "draining"]
+    status: Literal[Status, "starting", "draining"]
     version: dict[str, str]
     uptime_ms: int | msgspec.UnsetType = msgspec.UNSET
     checks: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
@@ -50,13 +53,18 @@ def status_routes(info: ServerInfo, gate: Gate, url: Callable[[], str]) -> Route
         """How the server and each of its parts are."""
         version = {"app": info.version} | ({"commit": info.commit} if info.commit else {})
         if gate.closed is not None:
-            status = "starting" if gate.closed == "starting" else "draining"
-            return json_response(Health(status=status, version=version), 503)
+            answer = Health(
+                status="starting" if gate.closed == "starting" else "draining", version=version
+            )
+            return json_response(answer, 503)
         checks = await check(call.at)
-        status = overall(checks)
-        uptime = int((time.monotonic() - began) * 1000)
-        answer = Health(status=status, version=version, uptime_ms=uptime, checks=checks)
-        return json_response(answer, 503 if status == "unhealthy" else 200)
+        answer = Health(
+            status=overall(checks),
+            version=version,
+            uptime_ms=int((time.monotonic() - began) * 1000),
+            checks=checks,
+        )
+        return json_response(answer, 503 if answer.status == "unhealthy" else 200)
 
     @routes.add("GET", "/", Scope.PUBLIC, answer=Media("text/html"))
     async def home(call: Call) -> web.Response:
@@ -90,7 +98,7 @@ async def check(at: Addresses) -> dict[str, Any]:
     return {"database": database, "agents": agents, "actors": actors}
 
 
-def overall(checks: dict[str, Any]) -> Literal["healthy", "degraded", "unhealthy"]:
+def overall(checks: dict[str, Any]) -> Status:
     """One word for all checks."""
     if checks["database"]["status"] != "healthy":
         return "unhealthy"
