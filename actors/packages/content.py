@@ -15,7 +15,13 @@ from actors.packages.archive import (
     open_archive,
     write_archive,
 )
-from actors.packages.manifest import Manifest, PackageType, manifest_problems, manifest_warnings
+from actors.packages.manifest import (
+    Manifest,
+    PackageType,
+    manifest_problems,
+    manifest_warnings,
+    publication_problems,
+)
 from actors.runtime import FieldProblem, Rejected
 
 BLANK = "\t\r\n "
@@ -57,7 +63,7 @@ def read_package(archive_bytes: bytes) -> ReadPackage:
             "there is no manifest.json at the root of the archive", code="missing_manifest"
         )
     manifest = _parse_manifest(archive.text("manifest.json"))
-    if problems := manifest_problems(manifest):
+    if problems := manifest_problems(manifest) or publication_problems(manifest):
         raise invalid_manifest(problems)
     kind: PackageType = manifest["type"]
     return ReadPackage(

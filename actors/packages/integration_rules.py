@@ -4,7 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from actors.documents import as_list, as_object
+from actors.packages.tool_catalog import tool_catalog
 from actors.runtime import FieldProblem
+from actors.schemas import Schema
 
 CREDENTIAL = re.compile(r"\{\$credential\.(\w+)\}")
 NEEDS_CREDENTIAL_SCHEMA = ("api_key", "basic", "mtls", "custom")
@@ -24,8 +27,31 @@ def integration_problems(manifest: Mapping[str, Any]) -> Iterator[FieldProblem]:
     for key in meta.get("dev.appstrate/api", {}).get("auths", {}):
         if key not in auths:
             yield _problem(f"_meta.dev.appstrate/api.auths.{key}", "is not a declared auth")
-    if manifest.get("default_tools") == "*" and not manifest.get("allow_undeclared_tools"):
+    yield from _default_tool_problems(manifest)
+
+
+def integration_warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """What an integration asks for that will fail once it is used."""
+    auths: Mapping[str, Any] = manifest["auths"]
+    for key, auth in auths.items():
+        login: Mapping[str, Any] = auth.get("connect", {}).get("login", {})
+        outputs: Mapping[str, Any] = login.get("outputs", {})
+        for used in [*as_list(login.get("success_criteria")), *outputs.values()]:
+            if as_object(used).get("type") == "xpath":
+                yield f"auths.{key}.connect.login uses XPath, which is not supported: it will fail"
+
+
+def _default_tool_problems(manifest: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    tools: list[str] | str = manifest.get("default_tools", [])
+    if tools == "*" and not manifest.get("allow_undeclared_tools"):
         yield _problem("default_tools", "'*' needs allow_undeclared_tools")
+    if tools == "*" or manifest["source"]["kind"] != "none":
+        return
+    known = tool_catalog(manifest)
+    for name in tools:
+        if name not in known:
+            there = ", ".join(known) or "none"
+            yield _problem("default_tools", f"{name} is not among the tools there are: {there}")
 
 
 def _auth_problems(under: str, auth: Mapping[str, Any]) -> Iterator[FieldProblem]:
@@ -42,6 +68,15 @@ def _auth_problems(under: str, auth: Mapping[str, Any]) -> Iterator[FieldProblem
         yield _problem(f"{under}.delivery", "http excludes env and files")
     if not {"http", "env", "files"} & set(delivery):
         yield _problem(f"{under}.delivery", "needs http, env or files", "required")
+    if "credentials" in auth:
+        try:
+            Schema(auth["credentials"]["schema"])
+        except ValueError as error:
+            yield _problem(f"{under}.credentials.schema", f"is no JSON Schema: {error}")
+    separator = auth.get("_meta", {}).get("dev.appstrate/oauth", {}).get("scope_separator", " ")
+    if separator not in (" ", ","):
+        field = f"{under}._meta.dev.appstrate/oauth.scope_separator"
+        yield _problem(field, "must be a space or a comma")
     if kind == "mtls" and "http" in auth.get("delivery", {}):
         yield _problem(f"{under}.delivery.http", "cannot deliver mtls")
     if not auth.get("authorized_uris") and not auth.get("allow_all_uris"):

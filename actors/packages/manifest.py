@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from actors.documents import as_list, as_object
-from actors.packages.integration_rules import integration_problems
+from actors.packages.integration_rules import integration_problems, integration_warnings
 from actors.packages.versions import is_range, is_version
 from actors.runtime import FieldProblem
 from actors.schemas import Schema
@@ -68,8 +68,24 @@ def manifest_problems(document: Any) -> list[FieldProblem]:
     return problems
 
 
+def publication_problems(manifest: Manifest) -> list[FieldProblem]:
+    """What a draft may be, and a published version may not."""
+    configured: Mapping[str, Any] = manifest.get("integrations_configuration", {})
+    return [
+        _problem(
+            f"integrations_configuration.{name}.tools",
+            "no_tools_selected",
+            "selects no tool: list some, or leave it out for the integration's default ones",
+        )
+        for name, wished in configured.items()
+        if manifest["type"] == "agent" and wished.get("tools") == []
+    ]
+
+
 def manifest_warnings(manifest: Manifest) -> list[str]:
     """What is odd about a manifest that is accepted."""
+    if manifest["type"] == "integration":
+        return list(integration_warnings(manifest))
     timeout = manifest.get("timeout")
     if timeout is not None and effective_timeout(manifest) != timeout:
         return [f"timeout {timeout!r} is not a positive number: {DEFAULT_TIMEOUT} seconds are used"]

@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 
 from actors.packages import manifest as manifest_module
-from actors.packages.bundle import write_record
 from actors.packages.content import front_matter, integrity_of, read_package
-from actors.packages.manifest import effective_timeout, manifest_problems, manifest_warnings
-from actors.packages.versions import Published, choose, moves_latest, newer_than_all
+from actors.packages.manifest import (
+    effective_timeout,
+    manifest_problems,
+    manifest_warnings,
+    publication_problems,
+)
+from actors.packages.tool_catalog import tool_catalog
 from actors.runtime import Rejected
 from support.packages import (
     agent_archive,
@@ -20,6 +24,7 @@ from support.packages import (
     typed_agent_manifest,
 )
 
+FNV_OF_18_B = "7708c9b8ab2ea525"
 A_FILE = Path(manifest_module.__file__).with_name("schemas").joinpath("agent.json").as_uri()
 
 
@@ -172,6 +177,23 @@ def test_good_manifests_of_every_type_have_no_problems(manifest: dict[str, Any])
         ),
         (integration_manifest(default_tools="*"), "default_tools", "invalid_value"),
         (integration_manifest(source={"kind": "local"}), "source.server", "required"),
+        (integration_manifest(default_tools=["search"]), "default_tools", "invalid_value"),
+        (
+            integration_manifest({"_meta": {"dev.appstrate/oauth": {"scope_separator": ";"}}}),
+            "auths.primary._meta.dev.appstrate/oauth.scope_separator",
+            "invalid_value",
+        ),
+        (
+            integration_manifest(
+                {
+                    "credentials": {
+                        "schema": {"type": "object", "properties": {"a": {"$ref": A_FILE}}}
+                    }
+                }
+            ),
+            "auths.primary.credentials.schema",
+            "invalid_value",
+        ),
     ],
 )
 def test_a_problem_names_its_field_and_kind(manifest: Any, field: str, code: str) -> None:
@@ -246,6 +268,64 @@ def test_no_value_anywhere_is_more_than_a_problem(manifest: dict[str, Any]) -> N
                 manifest_warnings(changed)
 
 
+def test_an_agent_that_selects_no_tool_may_be_drafted_and_not_published() -> None:
+    manifest = agent_manifest(
+        dependencies={"integrations": {"@acme/mail": "*"}},
+        integrations_configuration={"@acme/mail": {"tools": []}},
+    )
+
+    assert manifest_problems(manifest) == []
+    assert [p.code for p in publication_problems(manifest)] == ["no_tools_selected"]
+
+
+def test_xpath_is_a_warning_because_it_will_fail() -> None:
+    manifest = integration_manifest(
+        {
+            "type": "custom",
+            "connect": {"login": {"outputs": {"token": {"type": "xpath", "selector": "//t"}}}},
+        }
+    )
+
+    assert "XPath" in manifest_warnings(manifest)[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "tools"),
+    [
+        ({}, []),
+        ({"_meta": {"dev.appstrate/api": {"auths": {"primary": {}}}}}, ["api_call"]),
+        (
+            {"_meta": {"dev.appstrate/api": {"auths": {"a": {"upload_protocols": ["tus"]}}}}},
+            ["api_call", "api_upload"],
+        ),
+        (
+            {
+                "_meta": {"dev.appstrate/api": {"auths": {"a": {}, "b": {}}}},
+                "tools_policy": {"search": {}, "API-Call--a": {}},
+            },
+            ["search", "api_call__a", "api_call__b"],
+        ),
+        (
+            {
+                "_meta": {"dev.appstrate/api": {"auths": {"a": {"upload_protocols": ["tus"]}}}},
+                "hidden_tools": ["api_call"],
+                "tools_policy": {"search": {}},
+            },
+            ["search"],
+        ),
+    ],
+)
+def test_the_tools_of_an_integration(fields: dict[str, Any], tools: list[str]) -> None:
+    assert tool_catalog(integration_manifest(**fields)) == tools
+
+
+def test_a_long_auth_key_is_shortened_to_a_digest() -> None:
+    meta: dict[str, Any] = {"dev.appstrate/api": {"auths": {"a": {}, "b" * 18: {}}}}
+
+    # FNV-1a of 64 bits, computed independently.
+    assert tool_catalog(integration_manifest(_meta=meta))[1] == "api_call__h0" + FNV_OF_18_B
+
+
 def test_all_problems_are_reported_at_once() -> None:
     found = problems(agent_manifest(version="x", keywords=1, display_name=""))
 
@@ -298,56 +378,3 @@ def test_front_matter_is_read_line_by_line() -> None:
     }
     assert front_matter("name: x") == {}
     assert front_matter("---\nname: x\n") == {}
-
-
-VERSIONS = [Published(v) for v in ("1.0.0", "1.2.0", "2.0.0-beta.1", "2.0.0-beta.2+x")] + [
-    Published("1.3.0", yanked=True)
-]
-
-
-@pytest.mark.parametrize(
-    ("query", "version"),
-    [
-        ("1.0.0", "1.0.0"),
-        ("1.3.0", "1.3.0"),
-        ("9.9.9", None),
-        ("latest", "1.2.0"),
-        ("published", "1.2.0"),
-        ("dead", None),
-        ("^1.0.0", "1.2.0"),
-        ("*", "1.2.0"),
-        (">=2.0.0-alpha", "2.0.0-beta.2+x"),
-        # As npm chooses, prereleases above all, and however it is spelled.
-        ("<2.0.0", "1.2.0"),
-        ("<=2", "1.2.0"),
-        (">=2.0.0-beta.1 <2.0.0", "2.0.0-beta.2+x"),
-        (">= 1.0.0   <1.2.0", "1.0.0"),
-        ("^ v1.0.0", "1.2.0"),
-        ("~>1.0.0", "1.0.0"),
-        ("= 1.0.0 || >5", "1.0.0"),
-        ("1.0.0 - 1.9", "1.2.0"),
-        ("1.0.0+build", "1.0.0"),
-        ("2.0.0-beta.2", "2.0.0-beta.2+x"),
-        (" " * 10_000 + "*", None),
-        ("^3", None),
-        ("no such tag", None),
-    ],
-)
-def test_a_version_query_is_exact_then_a_tag_then_a_range(query: str, version: str | None) -> None:
-    assert choose(query, VERSIONS, {"latest": "1.2.0", "dead": "1.3.0"}) == version
-
-
-def test_a_new_version_is_higher_than_all_and_latest_is_stable() -> None:
-    assert not newer_than_all("1.2.5", VERSIONS)
-    assert newer_than_all("2.0.0", VERSIONS)
-    assert moves_latest("1.0.0", None)
-    assert not moves_latest("2.0.0-beta.1", "1.2.0")
-    assert not moves_latest("1.0.0", "1.2.0")
-
-
-def test_a_record_lists_digests_sorted_with_one_final_newline() -> None:
-    record = write_record({"b": b"2", "a,": b""}).decode()
-
-    assert record.splitlines()[1] == "b,sha256=1HNeOiZeFu7gP1lxi5tdAwGcB9i2xR+Q2jpmbuwTqzU,1"
-    assert record.endswith("\n")
-    assert write_record({}) == b""
