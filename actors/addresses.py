@@ -8,7 +8,7 @@ from actors.database import Database
 from actors.models import Models
 from actors.packages import Artifacts, Bundles, Packages, Publisher
 from actors.pubsub import PubSub
-from actors.runs import Launcher, RunLog, RunManager, RunSink, RunSupervisor
+from actors.runs import Launcher, RunEvidence, RunLog, RunManager, RunSink, RunSupervisor
 from actors.runtime import Address
 from actors.storage import Storage
 
@@ -33,6 +33,7 @@ class Addresses:
     run_manager: Address[RunManager]
     launcher: Address[Launcher]
     run_log: Address[RunLog]
+    run_evidence: Address[RunEvidence]
 
 
 def new_addresses() -> Addresses:

@@ -81,8 +81,9 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
         routes += document_routes(routes, info.version)
         application = build_application(settings.http(url), at, gate, routes)
         await _listen(stack, application, listening)
-        proxy = ModelProxy(LocalUpstreams(at.run_sink, at.models), settings.egress)
-        proxy_url = await _listen(stack, proxy.application(), _loopback())
+        proxy = ModelProxy(LocalUpstreams(at.run_sink, at.models, at.run_evidence), settings.egress)
+        # A run that goes away takes its calls with it: nobody else waits for their answers.
+        proxy_url = await _listen(stack, proxy.application(), _loopback(), deserted=True)
         places = Places(
             platform_url=settings.platform_url or local_url,
             proxy_url=proxy_url,
@@ -169,10 +170,23 @@ def _loopback() -> socket.socket:
 
 
 async def _listen(
-    stack: contextlib.AsyncExitStack, application: web.Application, listening: socket.socket
+    stack: contextlib.AsyncExitStack,
+    application: web.Application,
+    listening: socket.socket,
+    *,
+    deserted: bool = False,
 ) -> str:
-    """Serve an application on a socket until the stack unwinds; returns its URL."""
-    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=2)
+    """Serve an application on a socket until the stack unwinds; returns its URL.
+
+    `deserted` cancels the handling of a request whose client has gone away.
+    """
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=2,
+        handler_cancellation=deserted,
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.SockSite(runner, listening, backlog=BACKLOG).start()

@@ -21,6 +21,7 @@ from actors.runs import (
     Launcher,
     LiveRun,
     Places,
+    RunEvidence,
     RunLog,
     RunManager,
     RunSecrets,
@@ -37,6 +38,7 @@ from adapters.local.storage import LocalStorage
 from adapters.postgres.accounts import PostgresAccountRecords
 from adapters.postgres.applications import PostgresApplicationRecords
 from adapters.postgres.bundles import PostgresBundleRecords
+from adapters.postgres.evidence import PostgresEvidenceRecords
 from adapters.postgres.models import PostgresModelRecords
 from adapters.postgres.organizations import PostgresOrganizationRecords
 from adapters.postgres.packages import PostgresPackageRecords
@@ -70,6 +72,7 @@ class Plan:
     run_manager: Callable[[], RunManager]
     launcher: Callable[[], Launcher]
     run_log: Callable[[], RunLog]
+    run_evidence: Callable[[], RunEvidence]
 
     def children(self, at: Addresses) -> list[Child[Any]]:
         """The plan as the children of a supervisor."""
@@ -118,7 +121,7 @@ def in_process(
     keys = settings.keys
     vault = Vault(keys.encryption, keys.encryption_active)
     secrets = RunSecrets(vault, keys.run_tokens)
-    runs = PostgresRunRecords(pool)
+    runs, evidence = PostgresRunRecords(pool), PostgresEvidenceRecords(pool)
     executor = LocalExecutor(settings.executor, identity.instance, AGENT_PROGRAM)
     live_run = partial(
         LiveRun,
@@ -132,6 +135,7 @@ def in_process(
             tool_result_bytes=settings.tool_result_bytes,
         ),
         identity=identity,
+        evidence=evidence,
     )
     embedded = settings.database
     if isinstance(embedded, ExternalSettings):
@@ -177,6 +181,7 @@ def in_process(
         run_manager=partial(RunManager, runs, at.pubsub, at.run_supervisor, secrets, identity),
         launcher=partial(Launcher, at.packages, at.models, settings.limits),
         run_log=partial(RunLog, runs),
+        run_evidence=partial(RunEvidence, evidence, at.run_log),
     )
 
 

@@ -9,9 +9,14 @@ from actors.runs.events import LogEntry as LogEntry
 from actors.runs.events import RunEvent as RunEvent
 from actors.runs.events import Usage as Usage
 from actors.runs.events import effects as effects
+from actors.runs.evidence import Ending as Ending
+from actors.runs.evidence import Evidence as Evidence
+from actors.runs.evidence import EvidenceRecords as EvidenceRecords
+from actors.runs.evidence import ModelCall as ModelCall
 from actors.runs.executor import Executor as Executor
 from actors.runs.executor import Exit as Exit
 from actors.runs.executor import Slot as Slot
+from actors.runs.explanation import Explanation as Explanation
 from actors.runs.finalize import Facts as Facts
 from actors.runs.finalize import Report as Report
 from actors.runs.finalize import Verdict as Verdict
@@ -32,6 +37,9 @@ from actors.runs.records import RunQuery as RunQuery
 from actors.runs.records import RunRecords as RunRecords
 from actors.runs.records import WaitingRun as WaitingRun
 from actors.runs.rules import RunLimits as RunLimits
+from actors.runs.run_evidence import ExplainRun as ExplainRun
+from actors.runs.run_evidence import NoteModelCall as NoteModelCall
+from actors.runs.run_evidence import RunEvidence as RunEvidence
 from actors.runs.run_log import ListRuns as ListRuns
 from actors.runs.run_log import ReadLog as ReadLog
 from actors.runs.run_log import ReadRun as ReadRun

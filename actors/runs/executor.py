@@ -16,10 +16,12 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
     """How a slot's program ended, and the last lines it wrote.
 
     Exactly one of `code` and `signal` is set; both are None when nobody could see it end.
+    `out_of_memory` tells that it was ended because it had used up what it may use.
     """
 
     code: int | None = None
     signal: int | None = None
+    out_of_memory: bool = False
     tail: list[str] = msgspec.field(default_factory=list[str])
 
     def describe(self) -> str:

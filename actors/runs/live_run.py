@@ -1,10 +1,12 @@
 """A run while this instance executes it."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, assert_never
 
 import msgspec
+import structlog
 
 from actors.ids import InstanceId
 from actors.packages.manifest import integrations
@@ -12,11 +14,15 @@ from actors.pubsub import PubSub
 from actors.runs.assignment import Environment
 from actors.runs.conclude import announce, announce_lines, conclude_surely
 from actors.runs.events import LogEntry
+from actors.runs.evidence import EvidenceRecords
 from actors.runs.executor import Executor, Exit, Slot
 from actors.runs.finalize import Report
 from actors.runs.plan import RunPlan
 from actors.runs.records import RunRecords
 from actors.runtime import Actor, Address, Lane, Request, Unavailable
+from actors.scrub import scrub
+
+log = structlog.get_logger("runs")
 
 BOOT_GRACE = 300.0
 """Seconds a run may take beyond its own budget before the platform ends it."""
@@ -63,6 +69,7 @@ class LiveRun(Actor):
         executor: Executor,
         environment: Environment,
         identity: Identity,
+        evidence: EvidenceRecords,
     ) -> None:
         super().__init__()
         self._plan = plan
@@ -72,6 +79,8 @@ class LiveRun(Actor):
         self._executor = executor
         self._environment = environment
         self._identity = identity
+        self._evidence = evidence
+        self._secrets: list[str] = [secret]
         self._report: Report | None = None
         self._interrupted = asyncio.Event()
         self._over = asyncio.Event()
@@ -102,26 +111,47 @@ class LiveRun(Actor):
 
     async def _execute(self) -> Report | None:
         """Run the program to its end and say what happened; None when there is nothing to say."""
+        began = time.monotonic()
         try:
             slot = await self._executor.make()
         except OSError as error:
             return Report(status="failed", error=f"The agent process could not start: {error}")
+        assigned = False
         try:
-            if not await self._mark_started():
+            if not await self._mark_started(time.monotonic() - began):
                 return None
-            await slot.assign(self._environment(self._plan, self._secret))
+            environment = self._environment(self._plan, self._secret)
+            self._secrets += [environment.get("MODEL_API_KEY", "")]
+            assigned = True
+            await slot.assign(environment)
             return await self._watch(slot)
         finally:
             await slot.stop()
+            if assigned:
+                await self._keep_exit(slot)
 
-    async def _mark_started(self) -> bool:
+    async def _keep_exit(self, slot: Slot) -> None:
+        """Keep how the program ended; what cannot be kept now is not worth waiting for."""
+        try:
+            async with asyncio.timeout(1):
+                exit_ = await slot.wait()
+            said = self._scrubbed(exit_)
+            await self._evidence.keep_exit(self._plan.run, said, datetime.now(UTC))
+        except (Unavailable, TimeoutError) as problem:
+            log.warning("exit of a run not kept", run=self._plan.run, why=str(problem))
+
+    def _scrubbed(self, exit_: Exit) -> Exit:
+        tail = [scrub(line, self._secrets) for line in exit_.tail]
+        return msgspec.structs.replace(exit_, tail=tail)
+
+    async def _mark_started(self, slot_seconds: float) -> bool:
         plan = self._plan
         deadline = datetime.now(UTC) + timedelta(seconds=plan.timeout + BOOT_GRACE)
         starting = LogEntry(
             event="progress",
             level="info",
             message="agent process starting",
-            data={"platform": True},
+            data={"platform": True, "phase": "started", "slotMs": round(slot_seconds * 1000)},
         )
         told = [*map(_dropped, integrations(plan.agent.manifest)), starting]
         who = self._identity
@@ -142,7 +172,7 @@ class LiveRun(Actor):
                 (exiting, interrupted), timeout=within, return_when=asyncio.FIRST_COMPLETED
             )
             if exiting.done():
-                return self._report or _report_of(exiting.result())
+                return self._report or _report_of(self._scrubbed(exiting.result()))
             if self._interrupted.is_set():
                 return self._report
             return Report(status="timeout", error=f"Run timed out after {self._plan.timeout:g}s")

@@ -111,7 +111,7 @@ class RunManager(Actor):
             event="progress",
             level="info",
             message="run created · waiting to start",
-            data={"platform": True},
+            data={"platform": True, "phase": "waiting"},
         )
         expires = datetime.now(UTC) + SINK_LIFE
         run, line = await self._records.launch(plan, sealed, expires, first)

@@ -25,6 +25,7 @@ from adapters.local.processes import (
     exited,
     folder_of,
     kill_tree,
+    memory_kills,
     process_table,
     protect_server,
     reap,
@@ -141,6 +142,7 @@ class LocalSlot:
         self._output: _Tail | None = None
         self._exit: asyncio.Task[Exit] | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self._memory_kills = memory_kills()
 
     def spawn(self, program: Path, environment: Mapping[str, str]) -> None:
         """Start the program; it imports what it needs and waits on its standard input."""
@@ -212,7 +214,9 @@ class LocalSlot:
         assert self._output is not None
         tail = self._output.finish()
         if os.WIFSIGNALED(status):
-            return Exit(signal=os.WTERMSIG(status), tail=tail)
+            number = os.WTERMSIG(status)
+            starved = number == signal.SIGKILL and memory_kills() > self._memory_kills
+            return Exit(signal=number, out_of_memory=starved, tail=tail)
         return Exit(code=os.waitstatus_to_exitcode(status), tail=tail)
 
     def _write(self, line: bytes) -> None:

@@ -92,6 +92,15 @@ def folder_of(pid: int) -> Path:
         return Path("/")
 
 
+def memory_kills() -> int:
+    """How many processes this machine has ended, since it started, because memory was short."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
 def adopted(own_children: Container[int], server_mark: bytes) -> list[Process]:
     """Children of this process that it did not start: what dead runs left.
 

@@ -6,6 +6,7 @@ so the proxy needs to know nothing about providers. Bodies are passed on as they
 
 import asyncio
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from actors.egress import Egress, parse_address
 from actors.runtime import AskError, Refusal, Unavailable
 from appstrate.sidecar.demo_model import answer
 from appstrate.sidecar.upstream import Upstream, Upstreams
+from appstrate.sidecar.watch import CallWatch, watching
 
 log = structlog.get_logger("proxy")
 
@@ -98,25 +100,31 @@ class ModelProxy:
             return _error(401, refusal.detail)
         except AskError:
             return _error(500, "the platform failed to look the run's model up")
-        if upstream.demo:
-            return await self._perform(request, upstream)
-        return await self._forward(request, upstream, token)
+        note = partial(self._upstreams.note, upstream.run)
+        with watching(note, (upstream.api_key, token)) as watch:
+            if upstream.demo:
+                return await self._perform(request, upstream, watch)
+            return await self._forward(request, upstream, token, watch)
 
-    async def _perform(self, request: web.Request, upstream: Upstream) -> web.StreamResponse:
+    async def _perform(
+        self, request: web.Request, upstream: Upstream, watch: CallWatch
+    ) -> web.StreamResponse:
         content = b"".join([chunk async for chunk in request.content.iter_any()])
         try:
             body = msgspec.json.decode(content, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return _error(400, f"the body is no JSON object: {error}")
+            return watch.refused(_error(400, f"the body is no JSON object: {error}"))
+        watch.answered(200)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for event in answer(upstream.script, upstream.input, body):
+            watch.read(event)
             await response.write(event)
             await asyncio.sleep(DEMO_PAUSE)
         return response
 
     async def _forward(
-        self, request: web.Request, upstream: Upstream, token: str
+        self, request: web.Request, upstream: Upstream, token: str, watch: CallWatch
     ) -> web.StreamResponse:
         assert self._session is not None
         url = upstream.base_url + request.rel_url.raw_path.removeprefix("/llm")
@@ -131,24 +139,29 @@ class ModelProxy:
                 data=request.content if request.can_read_body else None,
                 allow_redirects=False,
             ) as answered:
-                return await _relay(request, answered)
+                return await _relay(request, answered, watch)
         except Refusal as refusal:
-            return _error(403, refusal.detail)
+            return watch.refused(_error(403, refusal.detail))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             host = urlsplit(url).netloc
             log.warning("model API out of reach", host=host, why=reason)
-            return _error(502, f"cannot reach the model API at {host}: {reason}")
+            return watch.refused(_error(502, f"cannot reach the model API at {host}: {reason}"))
 
 
-async def _relay(request: web.Request, answered: aiohttp.ClientResponse) -> web.StreamResponse:
+async def _relay(
+    request: web.Request, answered: aiohttp.ClientResponse, watch: CallWatch
+) -> web.StreamResponse:
+    watch.answered(answered.status)
     kept = {k: v for k, v in answered.headers.items() if k.lower() in ANSWER_HEADERS}
     response = web.StreamResponse(status=answered.status, headers=kept)
     await response.prepare(request)
     try:
         async for chunk in answered.content.iter_any():
+            watch.read(chunk)
             await response.write(chunk)
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        watch.broke_off(error)
         # The head is sent: breaking off is the only honest way left to say that this failed.
         log.warning("model API broke off", why=str(error) or type(error).__name__)
         if request.transport is not None:

@@ -4,8 +4,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from actors.ids import RunId
 from actors.models import DEMO, Models, OpenModel
-from actors.runs import AuthorizeModelCall, RunSink
+from actors.runs import AuthorizeModelCall, ModelCall, NoteModelCall, RunEvidence, RunSink
 from actors.runtime import Address
 
 
@@ -14,6 +15,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
 
     base_url: str
     api_key: str
+    run: RunId = RunId("")
     demo: bool = False
     script: Any = None
     input: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
@@ -26,23 +28,41 @@ class Upstreams(Protocol):
         """The upstream of the run this token belongs to; refuses any other token."""
         ...
 
+    def note(self, run: RunId, call: ModelCall) -> None:
+        """Keep that a run asks its model, and once more how that ended."""
+        ...
+
 
 class LocalUpstreams:
     """Upstreams of a proxy that lives inside the server: it asks the actors."""
 
-    def __init__(self, run_sink: Address[RunSink], models: Address[Models]) -> None:
+    def __init__(
+        self,
+        run_sink: Address[RunSink],
+        models: Address[Models],
+        evidence: Address[RunEvidence],
+    ) -> None:
         self._run_sink = run_sink
         self._models = models
+        self._evidence = evidence
 
     async def find(self, token: str) -> Upstream:
         route = await self._run_sink.ask(AuthorizeModelCall(token=token))
         model = route.model
         if model.provider_id == DEMO:
             return Upstream(
-                base_url="", api_key="", demo=True, script=route.script, input=route.input
+                base_url="",
+                api_key="",
+                run=route.run,
+                demo=True,
+                script=route.script,
+                input=route.input,
             )
         opening = OpenModel(
             org=route.org, provider_id=model.provider_id, credential=model.credential_id
         )
         access = await self._models.ask(opening)
-        return Upstream(base_url=access.base_url, api_key=access.api_key)
+        return Upstream(base_url=access.base_url, api_key=access.api_key, run=route.run)
+
+    def note(self, run: RunId, call: ModelCall) -> None:
+        self._evidence.tell(NoteModelCall(run=run, call=call))

@@ -8,6 +8,8 @@ import pytest
 from aiohttp import web
 
 from actors.egress import Egress
+from actors.ids import RunId
+from actors.runs import ModelCall
 from actors.runtime import Rejected, Unavailable
 from appstrate.sidecar.proxy import ModelProxy
 from appstrate.sidecar.upstream import Upstream
@@ -43,6 +45,7 @@ class Lookup:
 
     def __init__(self) -> None:
         self.upstream: Upstream | Exception = Rejected("no run", code="unauthorized")
+        self.calls: list[ModelCall] = []
 
     async def find(self, token: str) -> Upstream:
         if token != TOKEN:
@@ -50,6 +53,9 @@ class Lookup:
         if isinstance(self.upstream, Exception):
             raise self.upstream
         return self.upstream
+
+    def note(self, run: RunId, call: ModelCall) -> None:
+        self.calls.append(call)
 
 
 async def listening(application: web.Application) -> tuple[web.AppRunner, str]:
@@ -214,3 +220,25 @@ async def test_a_name_that_resolves_to_this_machine_is_not_reached(
     assert answers[0][0] in (403, 502)
     assert answers[1][0] == 418
     assert len(provider.seen) == 1
+
+
+async def test_every_call_is_noted_when_it_begins_and_when_it_is_over(
+    proxy: str, lookup: Lookup
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with session.post(f"{proxy}/llm/chat", headers=headers, data=b"x") as answer:
+            await answer.read()
+        with pytest.raises(aiohttp.ClientError):
+            async with session.get(f"{proxy}/llm/cut", headers=headers) as answer:
+                await answer.read()
+        stranger = {"Authorization": "Bearer nobody"}
+        async with session.get(f"{proxy}/llm/chat", headers=stranger) as answer:
+            assert answer.status == 401
+    begun, ended, _, cut = lookup.calls
+
+    assert (begun.id, begun.duration, begun.status) == (ended.id, None, None)
+    assert (ended.status, ended.error) == (418, "short and stout")
+    assert ended.duration is not None
+    assert cut.status == 200
+    assert "broke off" in (cut.error or "")

@@ -7,6 +7,7 @@ from appstrate.http.routes import (
     accounts,
     agents,
     bundles,
+    explanations,
     models,
     organizations,
     packages,
@@ -15,7 +16,18 @@ from appstrate.http.routes import (
     sink,
 )
 
-SUBJECTS = (accounts, organizations, models, packages, bundles, agents, runs, realtime, sink)
+SUBJECTS = (
+    accounts,
+    organizations,
+    models,
+    packages,
+    bundles,
+    agents,
+    runs,
+    explanations,
+    realtime,
+    sink,
+)
 
 
 def every_route() -> Iterable[Route]:
