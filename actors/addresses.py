@@ -8,8 +8,18 @@ from actors.database import Database
 from actors.models import Models
 from actors.packages import Artifacts, Bundles, Packages, Publisher
 from actors.pubsub import PubSub
-from actors.runs import Launcher, RunEvidence, RunLog, RunManager, RunSink, RunSupervisor
+from actors.runs import (
+    Launcher,
+    RunDispatcher,
+    RunEvidence,
+    RunLog,
+    RunManager,
+    RunSink,
+    RunSupervisor,
+    RunWatchdog,
+)
 from actors.runtime import Address
+from actors.sidecar_pool import SidecarPool
 from actors.storage import Storage
 
 
@@ -28,8 +38,11 @@ class Addresses:
     publisher: Address[Publisher]
     bundles: Address[Bundles]
     models: Address[Models]
+    sidecar_pool: Address[SidecarPool]
     run_supervisor: Address[RunSupervisor]
     run_sink: Address[RunSink]
+    run_dispatcher: Address[RunDispatcher]
+    run_watchdog: Address[RunWatchdog]
     run_manager: Address[RunManager]
     launcher: Address[Launcher]
     run_log: Address[RunLog]
