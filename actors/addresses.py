@@ -5,6 +5,7 @@ from typing import Any
 
 from actors.accounts import Accounts, Applications, Organizations
 from actors.database import Database
+from actors.idempotency import Idempotency
 from actors.models import Models
 from actors.packages import Artifacts, Bundles, Packages, Publisher
 from actors.pubsub import PubSub
@@ -47,6 +48,7 @@ class Addresses:
     launcher: Address[Launcher]
     run_log: Address[RunLog]
     run_evidence: Address[RunEvidence]
+    idempotency: Address[Idempotency]
 
 
 def new_addresses() -> Addresses:

@@ -13,6 +13,7 @@ from typing import Any
 from actors.accounts import Accounts, Applications, Organizations
 from actors.addresses import Addresses
 from actors.database import Database
+from actors.idempotency import Idempotency
 from actors.models import Models
 from actors.packages import Artifacts, Bundles, Packages, Publisher
 from actors.pubsub import PubSub
@@ -44,6 +45,7 @@ from adapters.postgres.applications import PostgresApplicationRecords
 from adapters.postgres.bundles import PostgresBundleRecords
 from adapters.postgres.evidence import PostgresEvidenceRecords
 from adapters.postgres.executions import PostgresExecutionRecords
+from adapters.postgres.idempotency import PostgresIdempotencyRecords
 from adapters.postgres.models import PostgresModelRecords
 from adapters.postgres.organizations import PostgresOrganizationRecords
 from adapters.postgres.packages import PostgresPackageRecords
@@ -81,6 +83,7 @@ class Plan:
     launcher: Callable[[], Launcher]
     run_log: Callable[[], RunLog]
     run_evidence: Callable[[], RunEvidence]
+    idempotency: Callable[[], Idempotency]
 
     def children(self, at: Addresses) -> list[Child[Any]]:
         """The plan as the children of a supervisor."""
@@ -221,6 +224,7 @@ def in_process(
         launcher=partial(Launcher, at.packages, at.models, settings.limits),
         run_log=partial(RunLog, runs),
         run_evidence=partial(RunEvidence, evidence, at.run_log),
+        idempotency=partial(Idempotency, PostgresIdempotencyRecords(pool), vault, identity),
     )
 
 
