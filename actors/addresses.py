@@ -3,24 +3,13 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from actors.accounts import Accounts, Applications, Organizations
+from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.database import Database
-from actors.idempotency import Idempotency
 from actors.models import Models
 from actors.packages import Artifacts, Bundles, Packages, Publisher
 from actors.pubsub import PubSub
-from actors.runs import (
-    Launcher,
-    RunDispatcher,
-    RunEvidence,
-    RunLog,
-    RunManager,
-    RunSink,
-    RunSupervisor,
-    RunWatchdog,
-)
+from actors.runs import Launcher, RunEvidence, RunLog, RunManager, RunSink, RunSupervisor
 from actors.runtime import Address
-from actors.sidecar_pool import SidecarPool
 from actors.storage import Storage
 
 
@@ -33,22 +22,19 @@ class Addresses:
     storage: Address[Storage]
     accounts: Address[Accounts]
     organizations: Address[Organizations]
+    members: Address[Members]
     applications: Address[Applications]
     packages: Address[Packages]
     artifacts: Address[Artifacts]
     publisher: Address[Publisher]
     bundles: Address[Bundles]
     models: Address[Models]
-    sidecar_pool: Address[SidecarPool]
     run_supervisor: Address[RunSupervisor]
     run_sink: Address[RunSink]
-    run_dispatcher: Address[RunDispatcher]
-    run_watchdog: Address[RunWatchdog]
     run_manager: Address[RunManager]
     launcher: Address[Launcher]
     run_log: Address[RunLog]
     run_evidence: Address[RunEvidence]
-    idempotency: Address[Idempotency]
 
 
 def new_addresses() -> Addresses:

@@ -15,6 +15,7 @@ from uuid import uuid4
 import structlog
 from aiohttp import web
 
+from actors.accounts import IsClaimOpen
 from actors.addresses import Addresses, new_addresses
 from actors.ids import InstanceId
 from actors.runs import Identity, Places
@@ -41,10 +42,14 @@ class PortInUseError(Exception):
 
 
 class Server:
-    """A running server: its addresses, where it is reached, and where from this machine."""
+    """A running server: its addresses, where it is reached, and where from this machine.
+
+    `unclaimed` is whether it had no owner when it started, and waits for one.
+    """
 
     def __init__(self, at: Addresses, url: str, local_url: str, lock: InstanceLock) -> None:
         self.at = at
+        self.unclaimed = False
         self.url = url
         self.local_url = local_url
         self._lock = lock
@@ -100,7 +105,9 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
         gate.open()
         log.info("ready", url=url, tier=tier, instance=identity.instance)
         stack.callback(gate.close)
-        yield Server(at, url, local_url, lock)
+        server = Server(at, url, local_url, lock)
+        server.unclaimed = await at.accounts.ask(IsClaimOpen())
+        yield server
 
 
 async def serve(settings: Settings, started: Callable[[Server], None]) -> None:

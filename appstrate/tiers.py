@@ -10,10 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from actors.accounts import Accounts, Applications, Organizations
+from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.addresses import Addresses
 from actors.database import Database
-from actors.idempotency import Idempotency
 from actors.models import Models
 from actors.packages import Artifacts, Bundles, Packages, Publisher
 from actors.pubsub import PubSub
@@ -22,30 +21,25 @@ from actors.runs import (
     Launcher,
     LiveRun,
     Places,
-    RunDispatcher,
     RunEvidence,
     RunLog,
     RunManager,
     RunSecrets,
     RunSink,
     RunSupervisor,
-    RunWatchdog,
     environment,
 )
 from actors.runtime import Child
-from actors.sidecar_pool import SidecarPool
 from actors.storage import Storage
 from actors.vault import Vault
 from adapters.local.executor import LocalExecutor
 from adapters.local.pubsub import LocalPubSub
-from adapters.local.sidecar_pool import LocalSidecarPool
 from adapters.local.storage import LocalStorage
 from adapters.postgres.accounts import PostgresAccountRecords
 from adapters.postgres.applications import PostgresApplicationRecords
 from adapters.postgres.bundles import PostgresBundleRecords
 from adapters.postgres.evidence import PostgresEvidenceRecords
-from adapters.postgres.executions import PostgresExecutionRecords
-from adapters.postgres.idempotency import PostgresIdempotencyRecords
+from adapters.postgres.members import PostgresMemberRecords
 from adapters.postgres.models import PostgresModelRecords
 from adapters.postgres.organizations import PostgresOrganizationRecords
 from adapters.postgres.packages import PostgresPackageRecords
@@ -68,22 +62,19 @@ class Plan:
     storage: Callable[[], Storage]
     accounts: Callable[[], Accounts]
     organizations: Callable[[], Organizations]
+    members: Callable[[], Members]
     applications: Callable[[], Applications]
     packages: Callable[[], Packages]
     artifacts: Callable[[], Artifacts]
     publisher: Callable[[], Publisher]
     bundles: Callable[[], Bundles]
     models: Callable[[], Models]
-    sidecar_pool: Callable[[], SidecarPool]
     run_supervisor: Callable[[], RunSupervisor]
     run_sink: Callable[[], RunSink]
-    run_dispatcher: Callable[[], RunDispatcher]
-    run_watchdog: Callable[[], RunWatchdog]
     run_manager: Callable[[], RunManager]
     launcher: Callable[[], Launcher]
     run_log: Callable[[], RunLog]
     run_evidence: Callable[[], RunEvidence]
-    idempotency: Callable[[], Idempotency]
 
     def children(self, at: Addresses) -> list[Child[Any]]:
         """The plan as the children of a supervisor."""
@@ -133,14 +124,12 @@ def in_process(
     vault = Vault(keys.encryption, keys.encryption_active)
     secrets = RunSecrets(vault, keys.run_tokens)
     runs, evidence = PostgresRunRecords(pool), PostgresEvidenceRecords(pool)
-    executions = PostgresExecutionRecords(pool)
     executor = LocalExecutor(settings.executor, identity.instance, AGENT_PROGRAM)
     live_run = partial(
         LiveRun,
         records=runs,
-        executions=executions,
         pubsub=at.pubsub,
-        pool=at.sidecar_pool,
+        executor=executor,
         environment=partial(
             environment,
             places=places,
@@ -148,7 +137,6 @@ def in_process(
             tool_result_bytes=settings.tool_result_bytes,
         ),
         identity=identity,
-        liveness=settings.liveness,
         evidence=evidence,
     )
     embedded = settings.database
@@ -158,8 +146,11 @@ def in_process(
         database=partial(EmbeddedDatabase, pool, MIGRATIONS, embedded),
         pubsub=LocalPubSub,
         storage=partial(LocalStorage, settings.storage),
-        accounts=partial(Accounts, PostgresAccountRecords(pool)),
-        organizations=partial(Organizations, PostgresOrganizationRecords(pool)),
+        accounts=partial(Accounts, PostgresAccountRecords(pool), settings.access),
+        organizations=partial(
+            Organizations, PostgresOrganizationRecords(pool), at.accounts, settings.access
+        ),
+        members=partial(Members, PostgresMemberRecords(pool), at.accounts, settings.access),
         applications=partial(Applications, PostgresApplicationRecords(pool), at.accounts),
         packages=partial(
             Packages,
@@ -183,8 +174,7 @@ def in_process(
             limits=settings.bundle_limits,
         ),
         models=partial(Models, PostgresModelRecords(pool), vault, settings.egress),
-        sidecar_pool=partial(LocalSidecarPool, executor, settings.pool_size),
-        run_supervisor=partial(RunSupervisor, live_run, runs, at.pubsub, settings.capacity),
+        run_supervisor=partial(RunSupervisor, live_run, executor, runs, at.pubsub),
         run_sink=partial(
             RunSink,
             runs,
@@ -193,38 +183,10 @@ def in_process(
             secrets,
             signature_seconds=settings.signature_seconds,
         ),
-        run_dispatcher=partial(
-            RunDispatcher,
-            runs,
-            executions,
-            at.run_supervisor,
-            pubsub=at.pubsub,
-            secrets=secrets,
-            identity=identity,
-            most_of_organization=settings.limits.max_concurrent_per_org,
-        ),
-        run_watchdog=partial(
-            RunWatchdog,
-            runs,
-            executions,
-            at.pubsub,
-            at.run_supervisor,
-            identity=identity,
-            liveness=settings.liveness,
-        ),
-        run_manager=partial(
-            RunManager,
-            runs,
-            at.pubsub,
-            at.run_supervisor,
-            at.run_dispatcher,
-            secrets,
-            most_pending_of_organization=settings.limits.max_pending_per_org,
-        ),
+        run_manager=partial(RunManager, runs, at.pubsub, at.run_supervisor, secrets, identity),
         launcher=partial(Launcher, at.packages, at.models, settings.limits),
         run_log=partial(RunLog, runs),
         run_evidence=partial(RunEvidence, evidence, at.run_log),
-        idempotency=partial(Idempotency, PostgresIdempotencyRecords(pool), vault, identity),
     )
 
 

@@ -15,11 +15,22 @@ from actors.accounts.authentication import (
     Credentials,
     digest,
 )
+from actors.accounts.organization_records import NewOrganization
 from actors.accounts.passwords import hash_password, verify_password
-from actors.accounts.records import AccountRecords, Session, User
-from actors.accounts.rules import check_sign_up
-from actors.ids import new_user_id, new_uuid
-from actors.runtime import Actor, Lane, Rejected, Request
+from actors.accounts.policy import AccessPolicy
+from actors.accounts.records import (
+    AccountRecords,
+    Caller,
+    Language,
+    Profile,
+    PublicProfile,
+    Session,
+    User,
+)
+from actors.accounts.registration import Registration
+from actors.accounts.rules import check_name, check_password
+from actors.ids import UserId, new_uuid
+from actors.runtime import Actor, Conflict, Lane, Rejected, Request
 
 TOUCH_SECONDS = 10.0
 
@@ -32,14 +43,45 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
     token: str
 
 
-class SignUp(Request["Accounts", SignedIn], frozen=True, kw_only=True):
-    """Make a user and sign them in. Refuses an address that is taken (`user_already_exists`)."""
+class SignedUp(msgspec.Struct, frozen=True, kw_only=True):
+    """A new user's session, and the organization that was made for them, if one was."""
+
+    signed_in: SignedIn
+    organization: NewOrganization | None
+
+
+class SignUp(Request["Accounts", SignedUp], frozen=True, kw_only=True):
+    """Make a user and sign them in. Refuses an address that is taken (`user_already_exists`).
+
+    Whom the operator lets in is the policy's to say (`signup_disabled`,
+    `signup_domain_not_allowed`).
+    """
 
     email: str
     password: str
     name: str
     ip_address: str | None = None
     user_agent: str | None = None
+
+
+class ClaimPlatform(Request["Accounts", SignedUp], frozen=True, kw_only=True):
+    """Make the platform's owner and their organization, by the claim token.
+
+    Refuses a wrong token (`token_invalid`), a token after the claim (`token_unavailable`), an
+    address that has an account (`user_exists`), and a second claim during the first
+    (`redeem_in_progress`).
+    """
+
+    token: str
+    email: str
+    password: str
+    name: str
+    ip_address: str | None = None
+    user_agent: str | None = None
+
+
+class IsClaimOpen(Request["Accounts", bool], frozen=True, kw_only=True):
+    """Whether the platform waits for whoever brings the claim token."""
 
 
 class SignIn(Request["Accounts", SignedIn], frozen=True, kw_only=True):
@@ -77,7 +119,49 @@ class ForgetCallers(Request["Accounts", None], frozen=True, kw_only=True):
     """
 
 
-AccountsMessage: TypeAlias = SignUp | SignIn | SignOut | Authenticate | ForgetCallers
+class ReadProfile(Request["Accounts", Profile], frozen=True, kw_only=True):
+    """The caller's profile."""
+
+    caller: Caller
+
+
+class ChangeProfile(Request["Accounts", Profile], frozen=True, kw_only=True):
+    """Change what is not None in the caller's profile."""
+
+    caller: Caller
+    display_name: str | None = None
+    language: Language | None = None
+
+
+class ReadProfiles(Request["Accounts", list[PublicProfile]], frozen=True, kw_only=True):
+    """The profiles of users who share an organization with the caller; others are left out."""
+
+    caller: Caller
+    users: list[UserId]
+
+
+class SetPassword(Request["Accounts", None], frozen=True, kw_only=True):
+    """Give a caller who signs in by other means a password. Refuses a second one."""
+
+    caller: Caller
+    password: str
+
+
+AccountsMessage: TypeAlias = (
+    SignUp
+    | ClaimPlatform
+    | IsClaimOpen
+    | SignIn
+    | SignOut
+    | Authenticate
+    | ForgetCallers
+    | ReadProfile
+    | ChangeProfile
+    | ReadProfiles
+    | SetPassword
+)
+
+SLOW = (SignUp, ClaimPlatform, SignIn, SetPassword)
 
 
 class Accounts(Actor):
@@ -86,15 +170,19 @@ class Accounts(Actor):
     Hashing passwords has a narrow lane, as it costs memory and processor time.
     """
 
-    lanes = (Lane("passwords", 2, (SignUp, SignIn), limit=100), Lane("rest", 32))
+    lanes = (Lane("passwords", 2, SLOW, limit=100), Lane("rest", 32))
 
     def __init__(
-        self, records: AccountRecords, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        records: AccountRecords,
+        policy: AccessPolicy,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         super().__init__()
         self._records = records
         self._now = now
-        self._authenticator = Authenticator(records, now)
+        self._registration = Registration(records, policy)
+        self._authenticator = Authenticator(records, policy.admins, now)
 
     async def started(self) -> None:
         self.own(self._write_uses(), "key uses")
@@ -110,6 +198,10 @@ class Accounts(Actor):
                 )
             case SignUp():
                 return await self._sign_up(message)
+            case ClaimPlatform():
+                return await self._claim(message)
+            case IsClaimOpen():
+                return await self._registration.is_claim_open()
             case SignIn():
                 return await self._sign_in(message)
             case SignOut():
@@ -117,22 +209,26 @@ class Accounts(Actor):
             case ForgetCallers():
                 self._authenticator.forget()
                 return None
+            case ReadProfile():
+                return await self._records.profile(message.caller.user)
+            case ChangeProfile():
+                return await self._change_profile(message)
+            case ReadProfiles():
+                return await self._records.profiles(message.caller.user, message.users)
+            case SetPassword():
+                return await self._set_password(message)
             case _:
                 assert_never(message)
 
-    async def _sign_up(self, message: SignUp) -> SignedIn:
-        email = message.email.strip().lower()
-        check_sign_up(email, message.password, message.name)
-        password_hash = await hash_password(message.password)
-        name = message.name.strip()
-        user = await self._records.add_user(new_user_id(), email, name, password_hash)
-        if user is None:
-            raise Rejected(
-                "there is an account with this e-mail address: sign in instead",
-                code="user_already_exists",
-                param="email",
-            )
-        return await self._open_session(user, message.ip_address, message.user_agent)
+    async def _sign_up(self, message: SignUp) -> SignedUp:
+        user, organization = await self._registration.sign_up(message)
+        signed_in = await self._open_session(user, message.ip_address, message.user_agent)
+        return SignedUp(signed_in=signed_in, organization=organization)
+
+    async def _claim(self, message: ClaimPlatform) -> SignedUp:
+        user, organization = await self._registration.claim(message)
+        signed_in = await self._open_session(user, message.ip_address, message.user_agent)
+        return SignedUp(signed_in=signed_in, organization=organization)
 
     async def _sign_in(self, message: SignIn) -> SignedIn:
         user, password_hash = await self._records.password_of(message.email.strip().lower())
@@ -161,6 +257,18 @@ class Accounts(Actor):
             await self._records.end_session(digest(message.token))
         finally:
             self._authenticator.forget()
+
+    async def _change_profile(self, message: ChangeProfile) -> Profile:
+        shown = message.display_name.strip() if message.display_name is not None else None
+        if shown is not None:
+            check_name(shown, "displayName")
+        return await self._records.change_profile(message.caller.user, shown, message.language)
+
+    async def _set_password(self, message: SetPassword) -> None:
+        check_password(message.password)
+        password_hash = await hash_password(message.password)
+        if not await self._records.add_password(message.caller.user, password_hash):
+            raise Conflict("this account has a password already", code="password_already_set")
 
     async def _write_uses(self) -> None:
         while True:

@@ -5,14 +5,23 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, assert_never
 
+import msgspec
+
 from actors.accounts.accounts import Accounts, ForgetCallers
+from actors.accounts.application_records import (
+    ApiKey,
+    Application,
+    ApplicationRecords,
+    ApplicationSettings,
+    NewKey,
+)
 from actors.accounts.authentication import digest
 from actors.accounts.permissions import grantable
-from actors.accounts.records import ApiKey, Application, ApplicationRecords, Caller, NewKey
+from actors.accounts.records import Caller
 from actors.accounts.rules import check_name, invalid
 from actors.contract import Resource, spell
-from actors.ids import ApiKeyId, new_uuid
-from actors.runtime import Actor, Address, Lane, NotFound, Request
+from actors.ids import ApiKeyId, ApplicationId, new_application_id, new_uuid
+from actors.runtime import Actor, Address, Lane, NotFound, Rejected, Request
 
 
 class ListApplications(Request["Applications", list[Application]], frozen=True, kw_only=True):
@@ -55,7 +64,50 @@ class RevokeApiKey(Request["Applications", None], frozen=True, kw_only=True):
     key: ApiKeyId
 
 
-ApplicationsMessage: TypeAlias = ListApplications | CreateApiKey | ListApiKeys | RevokeApiKey
+class CreateApplication(Request["Applications", Application], frozen=True, kw_only=True):
+    """Add an application to the caller's organization."""
+
+    caller: Caller
+    name: str
+    settings: ApplicationSettings
+
+
+class ShowApplication(Request["Applications", Application], frozen=True, kw_only=True):
+    """One application of the caller's organization."""
+
+    caller: Caller
+    application: ApplicationId
+
+
+class ChangeApplication(Request["Applications", Application], frozen=True, kw_only=True):
+    """Change what is not None."""
+
+    caller: Caller
+    application: ApplicationId
+    name: str | None = None
+    settings: ApplicationSettings | None = None
+
+
+class DeleteApplication(Request["Applications", None], frozen=True, kw_only=True):
+    """Delete an application with everything in it.
+
+    Refuses the default one, and one with active runs (`delete_failed`).
+    """
+
+    caller: Caller
+    application: ApplicationId
+
+
+ApplicationsMessage: TypeAlias = (
+    CreateApplication
+    | ListApplications
+    | ShowApplication
+    | ChangeApplication
+    | DeleteApplication
+    | CreateApiKey
+    | ListApiKeys
+    | RevokeApiKey
+)
 
 
 class Applications(Actor):
@@ -76,9 +128,20 @@ class Applications(Actor):
 
     async def receive(self, message: ApplicationsMessage) -> Any:
         match message:
+            case CreateApplication():
+                return await self._create(message)
             case ListApplications():
-                assert message.caller.org is not None
-                return await self._records.applications(message.caller.org)
+                return await self._records.applications(message.caller.organization)
+            case ShowApplication():
+                return _found(
+                    await self._records.application(
+                        message.caller.organization, message.application
+                    )
+                )
+            case ChangeApplication():
+                return await self._change(message)
+            case DeleteApplication():
+                return await self._delete(message)
             case CreateApiKey():
                 return await self._create_key(message)
             case ListApiKeys():
@@ -87,6 +150,43 @@ class Applications(Actor):
                 return await self._revoke_key(message)
             case _:
                 assert_never(message)
+
+    async def _create(self, message: CreateApplication) -> Application:
+        name = message.name.strip()
+        check_name(name)
+        caller, settings = message.caller, msgspec.to_builtins(message.settings)
+        return await self._records.add_application(
+            caller.organization, new_application_id(), name, settings, caller.user
+        )
+
+    async def _change(self, message: ChangeApplication) -> Application:
+        name = message.name.strip() if message.name is not None else None
+        if name is not None:
+            check_name(name)
+        settings = msgspec.to_builtins(message.settings)
+        org = message.caller.organization
+        return _found(
+            await self._records.change_application(org, message.application, name, settings)
+        )
+
+    async def _delete(self, message: DeleteApplication) -> None:
+        org = message.caller.organization
+        try:
+            outcome = await self._records.delete_application(org, message.application)
+        finally:
+            await self._accounts.ask(ForgetCallers())
+        match outcome:
+            case "missing":
+                _found(None)
+            case "default":
+                raise Rejected("the default application cannot be deleted")
+            case "active":
+                raise Rejected(
+                    "runs of this application are active: cancel them, or wait for their end",
+                    code="delete_failed",
+                )
+            case "deleted":
+                pass
 
     async def _create_key(self, message: CreateApiKey) -> IssuedKey:
         caller = message.caller
@@ -123,3 +223,9 @@ class Applications(Actor):
             await self._accounts.ask(ForgetCallers())
         if not revoked:
             raise NotFound("there is no such API key")
+
+
+def _found(application: Application | None) -> Application:
+    if application is None:
+        raise NotFound("there is no such application in this organization")
+    return application

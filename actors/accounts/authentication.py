@@ -22,13 +22,15 @@ CACHE_ENTRIES = 10_000
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """A session token or an API key, and the organization and application a request names.
 
-    A session needs both names to act within them; a key brings its own.
+    A session needs both names to act within them; a key brings its own. With `conceal` an
+    organization its user is no member of is not there, instead of forbidden.
     """
 
     session: str | None = None
     api_key: str | None = None
     org: str | None = None
     application: str | None = None
+    conceal: bool = False
 
 
 class Authentication(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +52,11 @@ class Authenticator:
     session or key on this instance makes it forget. Uses of keys are written in batches.
     """
 
-    def __init__(self, records: AccountRecords, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, records: AccountRecords, admins: frozenset[str], now: Callable[[], datetime]
+    ) -> None:
         self._records = records
+        self._admins = admins
         self._now = now
         self._known: Memory = {}
         self._used: dict[ApiKeyId, datetime] = {}
@@ -111,6 +116,7 @@ class Authenticator:
             role=key.role,
             application=key.application_id,
             api_key=key.id,
+            api_version=key.api_version,
         )
         return Authentication(caller=caller)
 
@@ -121,6 +127,8 @@ class Authenticator:
         if facts is None:
             raise Rejected("this session has ended: sign in again", code="unauthorized")
         if credentials.org is not None and facts.role is None:
+            if credentials.conceal:
+                raise NotFound("there is no such organization", code="org_not_found")
             raise Rejected("you are not a member of this organization", code="forbidden")
         if credentials.application is not None and facts.application_id is None:
             raise NotFound("there is no such application in this organization")
@@ -136,6 +144,8 @@ class Authenticator:
             org=OrgId(credentials.org) if credentials.org else None,
             role=facts.role,
             application=facts.application_id,
+            platform_admin=facts.owns_platform or facts.user.email in self._admins,
+            api_version=facts.api_version,
         )
         return Authentication(caller=caller, user=facts.user, session=session, renewed=renewed)
 

@@ -1,7 +1,7 @@
-"""What accounts are made of, and what is kept of them."""
+"""Users, sessions and callers, and what is kept of them."""
 
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -9,6 +9,8 @@ from actors.accounts.permissions import Role
 from actors.contract import Resource, spell
 from actors.ids import ApiKeyId, ApplicationId, OrgId, UserId
 from actors.runtime import Rejected
+
+Language: TypeAlias = Literal["fr", "en"]
 
 
 class User(Resource, frozen=True, kw_only=True, rename=spell):
@@ -23,6 +25,23 @@ class User(Resource, frozen=True, kw_only=True, rename=spell):
     updated_at: datetime
 
 
+class Profile(Resource, frozen=True, kw_only=True, rename=spell):
+    """How a user is shown to others, and in which language to them."""
+
+    id: UserId
+    display_name: str
+    language: Language
+    email: str
+    name: str
+
+
+class PublicProfile(Resource, frozen=True, kw_only=True, rename=spell):
+    """How a user is shown to those who share an organization with them."""
+
+    id: UserId
+    display_name: str
+
+
 class Session(Resource, frozen=True, kw_only=True, rename=spell):
     """A signed-in browser or command line. Its token is known to nobody but its cookie."""
 
@@ -35,50 +54,12 @@ class Session(Resource, frozen=True, kw_only=True, rename=spell):
     user_agent: str | None = None
 
 
-class Organization(Resource, frozen=True, kw_only=True, rename=spell):
-    """A tenant, as one of its members sees it."""
-
-    id: OrgId
-    name: str
-    slug: str
-    role: Role
-    created_at: datetime
-
-
-class Application(Resource, frozen=True, kw_only=True, rename=spell):
-    """A part of an organization: everything operational belongs to one."""
-
-    object: Literal["application"] = "application"
-    id: ApplicationId
-    org_id: OrgId
-    name: str
-    is_default: bool
-    settings: dict[str, Any]
-    created_by: UserId | None
-    created_at: datetime
-    updated_at: datetime
-
-
-class ApiKey(Resource, frozen=True, kw_only=True, rename=spell):
-    """A key without its secret."""
-
-    id: ApiKeyId
-    name: str
-    key_prefix: str
-    scopes: list[str]
-    created_by: UserId
-    created_by_name: str | None
-    expires_at: datetime | None
-    last_used_at: datetime | None
-    revoked_at: datetime | None
-    created_at: datetime
-
-
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """On whose behalf a request is made, and what they may do.
 
     `org`, `role` and `application` are None when the request named none. Every query is scoped
-    by these fields; they come from the HTTP layer, never from a body.
+    by these fields; they come from the HTTP layer, never from a body. `platform_admin` is never
+    true for keys. `api_version` is what the organization chose, for requests that choose none.
     """
 
     user: UserId
@@ -88,11 +69,19 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     role: Role | None = None
     application: ApplicationId | None = None
     api_key: ApiKeyId | None = None
+    platform_admin: bool = False
+    api_version: str | None = None
 
     def require(self, permission: str) -> None:
         """Refuse when this caller does not hold `permission`."""
         if permission not in self.permissions:
             raise Rejected(f"this needs the permission {permission}", code="forbidden")
+
+    @property
+    def organization(self) -> OrgId:
+        """The organization; routes that use it have made sure of it."""
+        assert self.org is not None
+        return self.org
 
     @property
     def tenant(self) -> tuple[OrgId, ApplicationId]:
@@ -109,6 +98,8 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     user: User
     role: Role | None
     application_id: ApplicationId | None
+    api_version: str | None
+    owns_platform: bool
 
 
 class KeyFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,22 +112,37 @@ class KeyFacts(msgspec.Struct, frozen=True, kw_only=True):
     user_id: UserId
     email: str
     role: Role | None
+    api_version: str | None
     revoked: bool
     expired: bool
 
 
-class NewKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key to be stored."""
+class Founding(msgspec.Struct, frozen=True, kw_only=True):
+    """A user, their first organization under the first slug that is free, and its application.
 
-    id: ApiKeyId
-    org_id: OrgId
-    application_id: ApplicationId
+    With `claims` the user owns the platform or nothing happens; otherwise they own it unless
+    somebody does already.
+    """
+
+    user: UserId
+    email: str
     name: str
-    key_hash: str
-    key_prefix: str
-    scopes: list[str]
-    created_by: UserId
-    expires_at: datetime | None
+    password_hash: str
+    org: OrgId
+    org_name: str
+    slugs: list[str]
+    application: ApplicationId
+    claims: bool
+
+
+class Founded(msgspec.Struct, frozen=True, kw_only=True):
+    """What was founded."""
+
+    user: User
+    slug: str
+
+
+FoundingProblem: TypeAlias = Literal["user_exists", "claimed", "in_progress"]
 
 
 class AccountRecords(Protocol):
@@ -146,6 +152,36 @@ class AccountRecords(Protocol):
         self, user: UserId, email: str, name: str, password_hash: str
     ) -> User | None:
         """Add a user with a password. None when the address is taken, also by a racing twin."""
+        ...
+
+    async def found(self, founding: Founding) -> Founded | FoundingProblem:
+        """Add a user with an organization, all or nothing."""
+        ...
+
+    async def is_claimed(self) -> bool:
+        """Whether somebody owns the platform."""
+        ...
+
+    async def is_invited(self, email: str) -> bool:
+        """Whether an invitation waits for this address."""
+        ...
+
+    async def profile(self, user: UserId) -> Profile:
+        """The profile of a user who exists."""
+        ...
+
+    async def change_profile(
+        self, user: UserId, display_name: str | None, language: Language | None
+    ) -> Profile:
+        """Change what is not None."""
+        ...
+
+    async def profiles(self, viewer: UserId, users: list[UserId]) -> list[PublicProfile]:
+        """Those of `users` who share an organization with `viewer`, and the viewer."""
+        ...
+
+    async def add_password(self, user: UserId, password_hash: str) -> bool:
+        """Give a user a password. False when there is one."""
         ...
 
     async def password_of(self, email: str) -> tuple[User | None, str | None]:
@@ -176,38 +212,4 @@ class AccountRecords(Protocol):
 
     async def touch_keys(self, used: dict[ApiKeyId, datetime]) -> None:
         """Record when keys were last used."""
-        ...
-
-
-class OrganizationRecords(Protocol):
-    """Where organizations are kept. Each method is one transaction."""
-
-    async def add_organization(
-        self, owner: UserId, org: OrgId, name: str, slug: str, application: ApplicationId
-    ) -> Organization | None:
-        """Add an organization, its owner and its default application. None: the slug is taken."""
-        ...
-
-    async def organizations(self, user: UserId) -> list[Organization]:
-        """The organizations of a user, oldest first."""
-        ...
-
-
-class ApplicationRecords(Protocol):
-    """Where applications and their keys are kept. Each method is one transaction."""
-
-    async def applications(self, org: OrgId) -> list[Application]:
-        """The applications of an organization, the default one first."""
-        ...
-
-    async def add_key(self, key: NewKey) -> None:
-        """Store a key."""
-        ...
-
-    async def keys(self, org: OrgId, application: ApplicationId) -> list[ApiKey]:
-        """The keys of an application, newest first, revoked ones included."""
-        ...
-
-    async def revoke_key(self, org: OrgId, application: ApplicationId, key: ApiKeyId) -> bool:
-        """Revoke a key. False when there is none of this id in this application."""
         ...

@@ -20,17 +20,27 @@ def invalid(field: str, problem: str, code: str = "invalid_value") -> Rejected:
 
 def check_sign_up(email: str, password: str, name: str) -> None:
     """Refuse a sign-up that cannot be, naming the field."""
-    if not EMAIL.fullmatch(email) or len(email) > 254:
-        raise invalid("email", "is not an e-mail address")
-    if not 8 <= len(password) <= 256:
-        raise invalid("password", "must have 8 to 256 characters", "out_of_range")
+    check_email(email)
+    check_password(password)
     check_name(name.strip())
 
 
-def check_name(name: str) -> None:
+def check_email(email: str) -> None:
+    """Refuse what is no address."""
+    if not EMAIL.fullmatch(email) or len(email) > 254:
+        raise invalid("email", "is not an e-mail address")
+
+
+def check_password(password: str) -> None:
+    """Refuse a password that is too short to be one, or endless."""
+    if not 8 <= len(password) <= 256:
+        raise invalid("password", "must have 8 to 256 characters", "out_of_range")
+
+
+def check_name(name: str, field: str = "name") -> None:
     """Refuse a name that is empty or endless."""
     if not 1 <= len(name) <= 100:
-        raise invalid("name", "must have 1 to 100 characters", "out_of_range")
+        raise invalid(field, "must have 1 to 100 characters", "out_of_range")
 
 
 def check_slug(slug: str) -> None:

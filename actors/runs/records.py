@@ -11,6 +11,7 @@ from actors.ids import (
     ApiKeyId,
     ApplicationId,
     CredentialId,
+    InstanceId,
     OrgId,
     PackageId,
     RunId,
@@ -147,6 +148,14 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     closed: bool
 
 
+class WaitingRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A pending run and what starting it needs. No plan: what is stored cannot be read."""
+
+    run: RunId
+    plan: RunPlan | None
+    sealed_secret: str
+
+
 class Ingested(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an event.
 
@@ -191,16 +200,17 @@ class RunRecords(Protocol):
     """
 
     async def launch(
-        self,
-        plan: RunPlan,
-        sealed_secret: str,
-        expires_at: datetime,
-        first: LogEntry,
-        most_pending: int,
-    ) -> tuple[Run, LogLine] | None:
-        """Insert a pending run with its number, its sink and the first line of its log.
+        self, plan: RunPlan, sealed_secret: str, expires_at: datetime, first: LogEntry
+    ) -> tuple[Run, LogLine]:
+        """Insert a pending run with its number, its sink and the first line of its log."""
+        ...
 
-        None when `most_pending` of its organization wait already.
+    async def start(
+        self, run: RunId, instance: InstanceId, boot: str, deadline: datetime, lines: list[LogEntry]
+    ) -> tuple[Run, list[LogLine]] | None:
+        """Pending → running, executed by this instance. None when it is pending no more.
+
+        Its sink stays open until `deadline` at least.
         """
         ...
 
@@ -232,6 +242,20 @@ class RunRecords(Protocol):
 
     async def abandon(self, run: RunId, error: str, now: datetime) -> Ended | None:
         """End a run as failed, looking at nothing it left. None when it had ended."""
+        ...
+
+    async def claim_instance(self, instance: InstanceId, boot: str, lease: float) -> None:
+        """Say that this boot of this instance lives, for `lease` seconds from now."""
+        ...
+
+    async def orphans(self, instance: InstanceId, boot: str) -> list[RunId]:
+        """Running runs whose executor is dead: an earlier boot of this instance, or an instance
+        whose lease has run out.
+        """
+        ...
+
+    async def pending(self, age: float) -> list[WaitingRun]:
+        """Runs that wait to be started since `age` seconds or more, oldest first."""
         ...
 
     async def run(self, org: OrgId, application: ApplicationId, run: RunId) -> Run | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from actors.sidecar_pool import Exit
+from actors.runs import Exit
 from adapters.local.processes import (
     ZOMBIE,
     Process,

@@ -4,10 +4,12 @@ from typing import Any
 
 import asyncpg
 
-from actors.accounts import ApiKey, Application, NewKey
+from actors.accounts import ApiKey, Application, Deletion, NewKey
 from actors.contract import pick
-from actors.ids import ApiKeyId, ApplicationId, OrgId
+from actors.ids import ApiKeyId, ApplicationId, OrgId, UserId
 from adapters.postgres.pool import Pool
+
+APPLICATION = "id, org_id, name, is_default, settings, created_by, created_at, updated_at"
 
 
 class PostgresApplicationRecords:
@@ -18,13 +20,69 @@ class PostgresApplicationRecords:
 
     async def applications(self, org: OrgId) -> list[Application]:
         rows = await self._pool.fetch(
-            """
-            SELECT id, org_id, name, is_default, settings, created_by, created_at, updated_at
-            FROM applications WHERE org_id = $1 ORDER BY is_default DESC, created_at, id
+            f"""
+            SELECT {APPLICATION} FROM applications WHERE org_id = $1
+            ORDER BY is_default DESC, created_at, id
             """,
             org,
         )
         return [Application(**dict(row)) for row in rows]
+
+    async def add_application(
+        self, org: OrgId, application: ApplicationId, name: str, settings: Any, user: UserId
+    ) -> Application:
+        row = await self._pool.fetchrow(
+            f"""
+            INSERT INTO applications (id, org_id, name, settings, created_by)
+            VALUES ($2, $1, $3, $4, $5) RETURNING {APPLICATION}
+            """,
+            *(org, application, name, settings, user),
+        )
+        assert row is not None
+        return Application(**dict(row))
+
+    async def application(self, org: OrgId, application: ApplicationId) -> Application | None:
+        row = await self._pool.fetchrow(
+            f"SELECT {APPLICATION} FROM applications WHERE org_id = $1 AND id = $2",
+            *(org, application),
+        )
+        return None if row is None else Application(**dict(row))
+
+    async def change_application(
+        self, org: OrgId, application: ApplicationId, name: str | None, settings: Any
+    ) -> Application | None:
+        row = await self._pool.fetchrow(
+            f"""
+            UPDATE applications SET name = coalesce($3, name), settings = coalesce($4, settings),
+                                    updated_at = now()
+            WHERE org_id = $1 AND id = $2 RETURNING {APPLICATION}
+            """,
+            *(org, application, name, settings),
+        )
+        return None if row is None else Application(**dict(row))
+
+    async def delete_application(self, org: OrgId, application: ApplicationId) -> Deletion:
+        async with self._pool.transaction() as connection:
+            # No run is launched from here on: its row refers to this one, and waits for it.
+            row = await connection.fetchrow(
+                "SELECT is_default FROM applications WHERE org_id = $1 AND id = $2 FOR UPDATE",
+                *(org, application),
+            )
+            if row is None:
+                return "missing"
+            if row["is_default"]:
+                return "default"
+            active = await connection.fetchval(
+                """
+                SELECT count(*) FROM runs
+                WHERE org_id = $1 AND application_id = $2 AND status IN ('pending', 'running')
+                """,
+                *(org, application),
+            )
+            if active:
+                return "active"
+            await connection.execute("DELETE FROM applications WHERE id = $1", application)
+            return "deleted"
 
     async def add_key(self, key: NewKey) -> None:
         await self._pool.execute(

@@ -1,10 +1,14 @@
-"""`appstrate login`: who one is on a server."""
+"""`appstrate login` and `appstrate claim`: who one is on a server, and who may come in."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from appstrate.cli.terminal import Url, console, run_work
+from appstrate.cli.terminal import Url, command_name, console, errors, fail, run_work
+
+if TYPE_CHECKING:
+    from appstrate.cli.client import Client
+    from appstrate.settings import Settings
 
 
 def login(
@@ -20,16 +24,88 @@ def login(
     console.print(f"Signed in to {kept['url']} as {email}; the key is in {user_file()}")
 
 
+def claim(
+    name: Annotated[str, typer.Option(prompt="Your name")],
+    email: Annotated[str, typer.Option(prompt="E-mail")],
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+    token: Annotated[
+        str | None, typer.Option(help="The claim token; else this folder's server's own.")
+    ] = None,
+    url: Url = None,
+) -> None:
+    """Make yourself the owner of a platform that has none, and sign in."""
+    from appstrate.cli.access import find_url, user_file, write_private
+
+    owner = {"token": token or _own_token(), "name": name, "email": email, "password": password}
+    kept = run_work(_claim(find_url(url), owner))
+    write_private(user_file(), kept)
+    console.print(f"{kept['url']} is yours: signed in as {email}; the key is in {user_file()}")
+
+
+def warn_of_strangers(settings: "Settings") -> None:
+    """Say loudly who may come in, when others than this machine reach the server."""
+    if settings.loopback_only or settings.access.sign_up_closed:
+        return
+    domains = ", ".join(sorted(settings.access.sign_up_domains))
+    who = f"Anybody who claims an address of {domains} and" if domains else "Anybody who"
+    errors.print(
+        f"[bold yellow]{who} reaches {settings.host} can sign up here.[/] "
+        "Set AUTH_DISABLE_SIGNUP=true to let in only who is invited, or HOST=127.0.0.1 to keep "
+        "this server to this machine."
+    )
+
+
+def print_claim(settings: "Settings", url: str) -> None:
+    """Say how a platform without an owner gets one."""
+    if settings.claim is None:
+        return
+    how = " and enter AUTH_BOOTSTRAP_TOKEN" if settings.claim.chosen else ""
+    errors.print(
+        f"Nobody owns this platform yet. To make it yours, open {settings.claim.link(url)}{how}\n"
+        f"or run `{command_name()} claim`. The link works once."
+    )
+
+
+def _own_token() -> str:
+    """The claim token of the server whose data lies here."""
+    from appstrate.cli.access import data_dir
+    from appstrate.environment import read_environment
+    from appstrate.settings import read_settings
+
+    variables = read_environment()
+    if "AUTH_BOOTSTRAP_TOKEN" not in variables and not data_dir().exists():
+        fail(f"there is no server in {data_dir()}: pass the --token that yours has printed")
+    claimed = read_settings(variables).claim
+    if claimed is None:
+        fail("these settings name the owner or administrators: there is nothing to claim")
+    return claimed.token
+
+
+async def _claim(url: str, owner: dict[str, str]) -> dict[str, Any]:
+    from appstrate.cli.client import Client
+
+    async with Client(url) as client:
+        await client.post("/api/auth/bootstrap/redeem", owner)
+        return await _key(client, url, owner["email"])
+
+
 async def _login(url: str, email: str, password: str) -> dict[str, Any]:
-    from appstrate.cli.client import ApiError, Client
+    from appstrate.cli.client import Client
 
     async with Client(url) as client:
         await client.post("/api/auth/sign-in/email", {"email": email, "password": password})
-        orgs = (await client.get("/api/orgs"))["data"]
-        if not orgs:
-            raise ApiError("this account has no organization yet")
-        client.act_in(orgs[0]["id"], "")
-        application = (await client.get("/api/applications"))["data"][0]
-        client.act_in(orgs[0]["id"], application["id"])
-        key = await client.post("/api/api-keys", {"name": "Command line"})
+        return await _key(client, url, email)
+
+
+async def _key(client: "Client", url: str, email: str) -> dict[str, Any]:
+    """A key for whoever has just signed in, in the first application of their organization."""
+    from appstrate.cli.client import ApiError
+
+    orgs = (await client.get("/api/orgs"))["data"]
+    if not orgs:
+        raise ApiError("this account has no organization yet")
+    client.act_in(orgs[0]["id"], "")
+    application = (await client.get("/api/applications"))["data"][0]
+    client.act_in(orgs[0]["id"], application["id"])
+    key = await client.post("/api/api-keys", {"name": "Command line"})
     return {"url": url, "email": email, "orgId": orgs[0]["id"], "apiKey": key["key"]}

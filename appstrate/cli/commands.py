@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from appstrate.cli.accounts import login
+from appstrate.cli.accounts import claim, login, print_claim, warn_of_strangers
 from appstrate.cli.packages import packages
 from appstrate.cli.runs import logs, run
 from appstrate.cli.terminal import command_name, console, errors, fail
@@ -50,14 +50,12 @@ def serve() -> None:
     if settings.generated:
         names = ", ".join(settings.generated)
         errors.print(f"Made {names} for development, kept in {settings.data_dir}/secrets.json")
-    if not settings.loopback_only:
-        errors.print(
-            f"[bold yellow]Anybody who reaches {settings.host} can sign up here.[/] "
-            "Set HOST=127.0.0.1 to keep this server to this machine."
-        )
+    warn_of_strangers(settings)
 
     def started(server: Server) -> None:
         errors.print(f"Appstrate is at [bold]{server.url}[/] (^C stops it)")
+        if server.unclaimed:
+            print_claim(settings, server.url)
 
     try:
         uvloop.run(serve_until_stopped(settings, started))
@@ -106,6 +104,7 @@ def stop() -> None:
 app.command()(run)
 app.command()(logs)
 app.command()(login)
+app.command()(claim)
 
 
 @app.command()

@@ -9,10 +9,13 @@ from rich.console import Console
 
 from actors.packages.archive import SINGLE_PACKAGE, open_archive, write_archive
 from appstrate.cli.access import read_json, write_private
+from appstrate.cli.accounts import print_claim, warn_of_strangers
 from appstrate.cli.background import ensure_server
 from appstrate.cli.client import ApiError, Client
 from appstrate.cli.follow import follow, print_result
+from appstrate.environment import read_environment
 from appstrate.paths import SYSTEM_PACKAGES
+from appstrate.settings import read_settings
 
 ARCHIVE = "agent-meeting-notes-1.0.0.afps"
 NOTES = """\
@@ -41,12 +44,21 @@ async def run_demo(data: Path, console: Console) -> bool:
         )
         console.print(f"Running it as [bold]{launched['id']}[/]")
         run = await follow(client, launched["id"], console, verbose=False)
+        claim = await client.get("/api/auth/bootstrap")
     print_result(console, run)
+    settings = read_settings(read_environment() | {"DATA_DIR": str(data)})
+    if claim["pending"]:
+        print_claim(settings, url)
+    warn_of_strangers(settings)
     return bool(run["status"] == "success")
 
 
 async def _account(url: str, data: Path, console: Console) -> dict[str, Any]:
-    """The demo's user, organization and key: those kept in the data folder, else new ones."""
+    """The demo's user, organization and key: those kept in the data folder, else new ones.
+
+    They sign up as anybody would and own nothing of the platform, so its claim stays open for
+    whoever is to administer it.
+    """
     path = data / "cli.json"
     kept = read_json(path)
     if kept.get("apiKey"):

@@ -119,6 +119,8 @@ async def authenticate(
             )
         cookies.check_origin(request)
         given = Credentials(session=token, org=org, application=application)
+        if scope is Scope.MEMBER:
+            given = Credentials(session=token, org=request.match_info["org"], conceal=True)
         found = await at.accounts.ask(Authenticate(credentials=given))
     _check_scope(found, scope, application)
     return found
@@ -137,7 +139,7 @@ def bearer(request: web.Request) -> str | None:
 
 def _check_scope(found: Authentication, scope: Scope, application: str | None) -> None:
     caller = found.caller
-    if scope is Scope.SESSION and caller.api_key is not None:
+    if scope in (Scope.SESSION, Scope.MEMBER) and caller.api_key is not None:
         raise Rejected("API keys cannot do this: sign in", code="forbidden")
     if scope in (Scope.ORGANIZATION, Scope.APPLICATION) and caller.org is None:
         raise Rejected("the header X-Org-Id is required", param="X-Org-Id")

@@ -8,15 +8,14 @@ from aiohttp.multipart import MultipartReader
 
 from actors.runtime import Rejected
 from actors.storage import Blob
-from appstrate.http.call import Call, Fingerprint
 
 CHUNK = 64 * 1024
 DAMAGED = (ValueError, AssertionError, HttpProcessingError, ConnectionError)
 
 
-async def uploaded_file(call: Call) -> AsyncGenerator[bytes, None]:
+async def uploaded_file(request: web.Request) -> AsyncGenerator[bytes, None]:
     """The part named `file` of a multipart body, in chunks."""
-    return _read(call.fingerprint, await _part(call.request))
+    return _read(await _part(request))
 
 
 async def blob_response(
@@ -52,13 +51,10 @@ async def _part(request: web.Request) -> BodyPartReader:
     raise wrong
 
 
-async def _read(fingerprint: Fingerprint, part: BodyPartReader) -> AsyncGenerator[bytes, None]:
-    # The boundaries are others each time a client sends the same: the file alone counts.
+async def _read(part: BodyPartReader) -> AsyncGenerator[bytes, None]:
     try:
         while chunk := await part.read_chunk(CHUNK):
-            fingerprint.add(chunk)
             yield chunk
-        fingerprint.end()
     except DAMAGED as error:
         raise _damaged(error) from None
 

@@ -19,6 +19,8 @@ Schema = dict[str, Any]
 REF = "#/components/schemas/{name}"
 TITLE = "Appstrate"
 JSON = "application/json"
+# Everything but pages for people.
+DESCRIBED = ("/api/", "/health", "/invite/")
 PROBLEM = "application/problem+json"
 
 # What a part of a path looks like, by its name; any other is plain text.
@@ -30,6 +32,7 @@ VARIABLE = re.compile(r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
 SECURITY: dict[Scope, list[dict[str, list[str]]]] = {
     Scope.PUBLIC: [],
     Scope.SESSION: [{"session": []}],
+    Scope.MEMBER: [{"session": []}],
     Scope.ORGANIZATION: [{"session": []}, {"apiKey": []}],
     Scope.APPLICATION: [{"session": []}, {"apiKey": []}],
 }
@@ -48,7 +51,7 @@ class UndescribedError(Exception):
 
 def document(routes: Iterable[Route], version: str) -> bytes:
     """The document of these routes, byte for byte the same whenever they are the same."""
-    chosen = [route for route in routes if route.path.startswith(("/api/", "/health"))]
+    chosen = [route for route in routes if route.path.startswith(DESCRIBED)]
     described = [(route, *_types(route)) for route in chosen]
     kinds = [kind for _, given, answered in described for kind in (*given, *answered)]
     found, components = msgspec.json.schema_components([*kinds, Problem], ref_template=REF)

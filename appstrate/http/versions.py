@@ -17,17 +17,22 @@ def choose_version(request: web.Request, setting: str | None = None) -> str:
     given = request.headers.get(HEADER)
     if given is None:
         return setting if setting in VERSIONS else API_VERSION
+    return check_version(given, HEADER)
+
+
+def check_version(given: str, param: str) -> str:
+    """Refuse what is no version of this API, naming where it was found."""
     if not DATE.fullmatch(given):
         raise Rejected(
-            f"{HEADER} must be a date, such as {API_VERSION}",
+            f"{param} must be a date, such as {API_VERSION}",
             code="invalid_api_version",
-            param=HEADER,
+            param=param,
         )
     if given not in VERSIONS:
         known = ", ".join(sorted(VERSIONS))
         raise Rejected(
             f"there is no version {given} of this API; there is {known}",
             code="unsupported_api_version",
-            param=HEADER,
+            param=param,
         )
     return given

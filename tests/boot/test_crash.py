@@ -34,8 +34,7 @@ async def fake() -> AsyncIterator[FakeModel]:
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    # No warm slots: a process with a run's mark is then a run's.
-    server = ServerProcess(tmp_path / "data", SIDECAR_POOL_SIZE="0", SHUTDOWN_TIMEOUT_SECONDS="1")
+    server = ServerProcess(tmp_path / "data")
     yield server
     await server.stop()
 

@@ -217,7 +217,7 @@ def test_the_environment_wins_over_the_file_and_empty_means_unset(
 
 def test_the_example_names_every_variable_that_is_read() -> None:
     read: set[str] = set()
-    for module in ("settings.py", "keys.py", "environment.py"):
+    for module in ("settings.py", "keys.py", "environment.py", "admission.py"):
         source = (ROOT / "appstrate" / module).read_text()
         read |= set(re.findall(r'"([A-Z][A-Z0-9]*_[A-Z0-9_]+|HOST|PORT)"', source))
     example = (ROOT / ".env.example").read_text()

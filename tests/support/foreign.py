@@ -24,6 +24,9 @@ class Things:
     """An organization that has one of everything, and its owner."""
 
     owner: Api
+    user: str
+    invitation: str
+    token: str
     run: str
     key: str
     credential: str
@@ -46,8 +49,16 @@ async def new_things(owner: Api, fake: FakeModel) -> Things:
     model = await owner.new_model(fake, fake.script("foreign", Say("Done.")))
     key = (await owner.post("/api/api-keys", {"name": "foreign"})).json["id"]
     run = await owner.finished(packages["agents"])
+    user = (await owner.get("/api/auth/get-session")).json["user"]["id"]
+    invited = await owner.post(
+        f"/api/orgs/{owner.org['id']}/members", {"email": "eve@example.com", "role": "viewer"}
+    )
+    assert invited.status == 201, invited.body
     return Things(
         owner=owner,
+        user=user,
+        invitation=invited.json["id"],
+        token=invited.json["token"],
         run=run["id"],
         key=key,
         credential=model["credentialId"],
@@ -57,6 +68,11 @@ async def new_things(owner: Api, fake: FakeModel) -> Things:
 
 
 IN_PATH: dict[str, Callable[[Things, str], str]] = {
+    "org": lambda things, _path: str(things.owner.org["id"]),
+    "user": lambda things, _path: things.user,
+    "invitation": lambda things, _path: things.invitation,
+    "token": lambda things, _path: things.token,
+    "application": lambda things, _path: str(things.owner.application["id"]),
     "scope": lambda things, path: things.package(path).split("/")[0],
     "name": lambda things, path: things.package(path).split("/")[1],
     "version": lambda _things, _path: VERSION,

@@ -6,11 +6,15 @@ from appstrate.http.call import Route
 from appstrate.http.routes import (
     accounts,
     agents,
+    applications,
     bundles,
+    claim,
     explanations,
+    members,
     models,
     organizations,
     packages,
+    profile,
     realtime,
     runs,
     sink,
@@ -18,7 +22,11 @@ from appstrate.http.routes import (
 
 SUBJECTS = (
     accounts,
+    claim,
+    profile,
     organizations,
+    members,
+    applications,
     models,
     packages,
     bundles,

@@ -7,18 +7,21 @@ from aiohttp import web
 
 from actors.accounts import (
     Authenticate,
+    Caller,
     Credentials,
     Session,
     SignedIn,
+    SignedUp,
     SignIn,
     SignOut,
     SignUp,
     User,
 )
 from actors.runtime import Rejected
+from appstrate.http.app import COOKIES
 from appstrate.http.call import Call, Routes, Scope
 from appstrate.http.codec import json_response
-from appstrate.http.endpoint import COOKIES
+from appstrate.http.routes.organizations import install_starter
 
 routes = Routes()
 
@@ -63,18 +66,20 @@ class SessionAnswer(msgspec.Struct, kw_only=True):
 async def sign_up(call: Call, body: SignUpBody) -> web.Response:
     """Make an account and sign it in."""
     call.request.app[COOKIES].check_origin(call.request)
-    ip, agent = _client(call)
+    ip, agent = client_of(call)
     message = SignUp(
         email=body.email, password=body.password, name=body.name, ip_address=ip, user_agent=agent
     )
-    return _signed_in(call, await call.at.accounts.ask(message))
+    made = await call.at.accounts.ask(message)
+    await welcome(call, made)
+    return _signed_in(call, made.signed_in)
 
 
 @routes.add("POST", "/api/auth/sign-in/email", Scope.PUBLIC, body=SignInBody, answer=SignedInAnswer)
 async def sign_in(call: Call, body: SignInBody) -> web.Response:
     """Sign in with a password."""
     call.request.app[COOKIES].check_origin(call.request)
-    ip, agent = _client(call)
+    ip, agent = client_of(call)
     message = SignIn(email=body.email, password=body.password, ip_address=ip, user_agent=agent)
     return _signed_in(call, await call.at.accounts.ask(message))
 
@@ -109,11 +114,24 @@ async def get_session(call: Call) -> web.Response:
     return json_response(SessionAnswer(session=found.session, user=found.user))
 
 
+async def welcome(call: Call, made: SignedUp) -> None:
+    """Put the first agent into the organization that came with a new user, if one did."""
+    if made.organization is not None:
+        user = made.signed_in.user
+        await install_starter(call, made.organization, Caller(user=user.id, email=user.email))
+
+
+def give_session(call: Call, response: web.Response, signed_in: SignedIn) -> None:
+    """Answer with the cookie of a new session."""
+    call.request.app[COOKIES].set(response, signed_in.token, signed_in.session.expires_at)
+
+
+def client_of(call: Call) -> tuple[str | None, str | None]:
+    """The address and the program of whoever signs in."""
+    return call.request.remote, call.request.headers.get("User-Agent")
+
+
 def _signed_in(call: Call, signed_in: SignedIn) -> web.Response:
     response = json_response(SignedInAnswer(user=signed_in.user), headers=call.headers)
-    call.request.app[COOKIES].set(response, signed_in.token, signed_in.session.expires_at)
+    give_session(call, response, signed_in)
     return response
-
-
-def _client(call: Call) -> tuple[str | None, str | None]:
-    return call.request.remote, call.request.headers.get("User-Agent")

@@ -1,29 +1,29 @@
-"""Organizations, applications and API keys."""
-
-from datetime import datetime
-from typing import Annotated
+"""Organizations."""
 
 import msgspec
 from msgspec.structs import replace
 
 from actors.accounts import (
-    ApiKey,
-    Application,
-    CreateApiKey,
+    Caller,
+    ChangeOrganizationSettings,
     CreateOrganization,
-    IssuedKey,
-    ListApiKeys,
-    ListApplications,
+    DeleteOrganization,
     ListOrganizations,
+    NewOrganization,
     Organization,
-    RevokeApiKey,
+    OrganizationDetail,
+    OrganizationSettings,
+    ReadOrganizationSettings,
+    RenameOrganization,
+    ShowOrganization,
 )
-from actors.contract import spell
-from actors.ids import ApiKeyId
 from actors.packages import InstallStarter
 from appstrate.http.call import Call, Page, Routes, Scope, page
+from appstrate.http.versions import check_version
 
 routes = Routes()
+
+ORGANIZATION = "/api/orgs/{org}"
 
 
 class OrganizationBody(msgspec.Struct, kw_only=True):
@@ -33,16 +33,20 @@ class OrganizationBody(msgspec.Struct, kw_only=True):
     slug: str | None = None
 
 
-class KeyBody(msgspec.Struct, kw_only=True, rename=spell):
-    """A new API key."""
+class RenameBody(msgspec.Struct, kw_only=True):
+    """Another name; slugs stay, because packages are called by them."""
 
     name: str
-    expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    scopes: list[str] | None = None
 
 
 @routes.add("GET", "/api/orgs", Scope.SESSION)
 async def list_organizations(call: Call) -> Page[Organization]:
+    """The organizations one is a member of."""
+    return page(await call.at.organizations.ask(ListOrganizations(caller=call.caller)))
+
+
+@routes.add("GET", "/api/me/orgs", Scope.SESSION)
+async def list_own_organizations(call: Call) -> Page[Organization]:
     """The organizations one is a member of."""
     return page(await call.at.organizations.ask(ListOrganizations(caller=call.caller)))
 
@@ -52,35 +56,48 @@ async def create_organization(call: Call, body: OrganizationBody) -> Organizatio
     """Make an organization with a default application and a first agent."""
     message = CreateOrganization(caller=call.caller, name=body.name, slug=body.slug)
     made = await call.at.organizations.ask(message)
+    await install_starter(call, made, call.caller)
+    return made.organization
+
+
+@routes.add("GET", ORGANIZATION, Scope.MEMBER, "org:read")
+async def show_organization(call: Call) -> OrganizationDetail:
+    """One organization with its members; invitations are shown to those who may invite."""
+    return await call.at.organizations.ask(ShowOrganization(caller=call.caller))
+
+
+@routes.add("PUT", ORGANIZATION, Scope.MEMBER, "org:update", body=RenameBody)
+async def rename_organization(call: Call, body: RenameBody) -> Organization:
+    """Give an organization another name. For its owner."""
+    message = RenameOrganization(caller=call.caller, name=body.name)
+    return await call.at.organizations.ask(message)
+
+
+@routes.add("DELETE", ORGANIZATION, Scope.MEMBER, "org:delete", status=204)
+async def delete_organization(call: Call) -> None:
+    """Delete an organization with everything in it. For its owner, while nothing runs."""
+    await call.at.organizations.ask(DeleteOrganization(caller=call.caller), within=60)
+
+
+@routes.add("GET", f"{ORGANIZATION}/settings", Scope.MEMBER, "org:read")
+async def read_settings(call: Call) -> OrganizationSettings:
+    """What was decided for the whole organization."""
+    return await call.at.organizations.ask(ReadOrganizationSettings(caller=call.caller))
+
+
+@routes.add(
+    "PUT", f"{ORGANIZATION}/settings", Scope.MEMBER, "org:update", body=OrganizationSettings
+)
+async def change_settings(call: Call, body: OrganizationSettings) -> OrganizationSettings:
+    """Change the settings that are sent; null takes one back."""
+    if body.api_version:
+        check_version(body.api_version, "api_version")
+    message = ChangeOrganizationSettings(caller=call.caller, changes=body)
+    return await call.at.organizations.ask(message)
+
+
+async def install_starter(call: Call, made: NewOrganization, caller: Caller) -> None:
+    """Put the first agent into a new organization."""
     org = made.organization
-    owner = replace(call.caller, org=org.id, role=org.role, application=made.application)
+    owner = replace(caller, org=org.id, role=org.role, application=made.application)
     await call.at.publisher.ask(InstallStarter(caller=owner, scope=org.slug))
-    return org
-
-
-@routes.add("GET", "/api/applications", Scope.ORGANIZATION, "applications:read")
-async def list_applications(call: Call) -> Page[Application]:
-    """The applications of the organization."""
-    return page(await call.at.applications.ask(ListApplications(caller=call.caller)))
-
-
-@routes.add("POST", "/api/api-keys", Scope.APPLICATION, "api-keys:create", body=KeyBody, status=201)
-async def create_key(call: Call, body: KeyBody) -> IssuedKey:
-    """Issue an API key; its secret is in this answer and nowhere else."""
-    message = CreateApiKey(
-        caller=call.caller, name=body.name, scopes=body.scopes, expires_at=body.expires_at
-    )
-    return await call.at.applications.ask(message)
-
-
-@routes.add("GET", "/api/api-keys", Scope.APPLICATION, "api-keys:read")
-async def list_keys(call: Call) -> Page[ApiKey]:
-    """The API keys of the application, without their secrets."""
-    return page(await call.at.applications.ask(ListApiKeys(caller=call.caller)))
-
-
-@routes.add("DELETE", "/api/api-keys/{key}", Scope.APPLICATION, "api-keys:revoke", status=204)
-async def revoke_key(call: Call) -> None:
-    """Make a key invalid."""
-    key = ApiKeyId(call.request.match_info["key"])
-    await call.at.applications.ask(RevokeApiKey(caller=call.caller, key=key))

@@ -59,7 +59,7 @@ class ImportAnswer(msgspec.Struct, kw_only=True, rename=spell):
 async def import_package(call: Call) -> ImportAnswer:
     """Import an archive: its draft is written, its version published, and it is installed."""
     force = call.query("force") == "true"
-    body = await uploaded_file(call)
+    body = await uploaded_file(call.request)
     made = await call.at.publisher.ask(
         ImportPackage(caller=call.caller, body=body, force=force), within=120
     )

@@ -1,0 +1,93 @@
+"""Members of organizations and invitations."""
+
+import msgspec
+
+from actors.accounts import (
+    AcceptInvitation,
+    CancelInvitation,
+    ChangeInvitation,
+    ChangeRole,
+    Invitation,
+    InvitationInfo,
+    Invite,
+    InvitedRole,
+    Member,
+    Organization,
+    RemoveMember,
+    ShowInvitation,
+)
+from actors.ids import UserId
+from appstrate.http.call import Call, Routes, Scope
+
+routes = Routes()
+
+MEMBERS = "/api/orgs/{org}/members"
+INVITATION = "/api/orgs/{org}/invitations/{invitation}"
+
+
+class InviteBody(msgspec.Struct, kw_only=True):
+    """Whom to invite, and as what."""
+
+    email: str
+    role: InvitedRole
+
+
+class RoleBody(msgspec.Struct, kw_only=True):
+    """Another role."""
+
+    role: InvitedRole
+
+
+@routes.add("POST", MEMBERS, Scope.MEMBER, "members:invite", body=InviteBody, status=201)
+async def invite(call: Call, body: InviteBody) -> Invitation:
+    """Invite an address. The link to pass on is /invite/{token}; it counts for seven days."""
+    message = Invite(caller=call.caller, email=body.email, role=body.role)
+    return await call.at.members.ask(message)
+
+
+@routes.add("PUT", f"{MEMBERS}/{{user}}", Scope.MEMBER, "members:change-role", body=RoleBody)
+async def change_role(call: Call, body: RoleBody) -> Member:
+    """Give a member another role: never oneself, never the owner."""
+    message = ChangeRole(caller=call.caller, user=_user(call), role=body.role)
+    return await call.at.members.ask(message)
+
+
+@routes.add("DELETE", f"{MEMBERS}/{{user}}", Scope.MEMBER, "members:remove", status=204)
+async def remove_member(call: Call) -> None:
+    """Remove a member and revoke their API keys: never oneself, never the owner."""
+    await call.at.members.ask(RemoveMember(caller=call.caller, user=_user(call)))
+
+
+@routes.add("PUT", INVITATION, Scope.MEMBER, "members:invite", body=RoleBody)
+async def change_invitation(call: Call, body: RoleBody) -> Invitation:
+    """Offer another role with an open invitation."""
+    message = ChangeInvitation(caller=call.caller, invitation=_invitation(call), role=body.role)
+    return await call.at.members.ask(message)
+
+
+@routes.add("DELETE", INVITATION, Scope.MEMBER, "members:invite", status=204)
+async def cancel_invitation(call: Call) -> None:
+    """Take an open invitation back."""
+    await call.at.members.ask(CancelInvitation(caller=call.caller, invitation=_invitation(call)))
+
+
+@routes.add("GET", "/invite/{token}/info", Scope.PUBLIC)
+async def show_invitation(call: Call) -> InvitationInfo:
+    """What an invitation offers, for whoever holds its token."""
+    message = ShowInvitation(token=call.request.match_info["token"])
+    return await call.at.members.ask(message)
+
+
+@routes.add("POST", "/invite/{token}/accept", Scope.SESSION)
+async def accept_invitation(call: Call) -> Organization:
+    """Join the organization, signed in with the address that was invited."""
+    message = AcceptInvitation(caller=call.caller, token=call.request.match_info["token"])
+    return await call.at.members.ask(message)
+
+
+def _user(call: Call) -> UserId:
+    return UserId(call.request.match_info["user"])
+
+
+def _invitation(call: Call) -> str:
+    return call.request.match_info["invitation"]
