@@ -15,6 +15,10 @@ class ConnectionLost(Exception):  # noqa: N818 - a condition, told apart from an
     """The connection could not be made, or broke before the answer was complete."""
 
 
+class NotConnected(ConnectionLost):
+    """There was not even a connection: nothing of the request was sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """The head of an answer."""
@@ -101,7 +105,7 @@ class Connection:
                     asyncio.open_connection(self._host, self._port), 10
                 )
             except (OSError, TimeoutError) as error:
-                raise ConnectionLost(f"cannot connect to {self._netloc}: {error}") from None
+                raise NotConnected(f"cannot connect to {self._netloc}: {error}") from None
             self._protocol = h11.Connection(h11.CLIENT)
         writer = self._writer
         assert writer is not None

@@ -1,33 +1,31 @@
 """The loop: ask the model, run its calls, until it has delivered or has nothing more to do."""
 
-import asyncio
-import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from appstrate.agent.conversation import SUMMARIZE, Conversation
 from appstrate.agent.models.client import Model
-from appstrate.agent.models.turn import (
-    Call,
-    Json,
-    ModelError,
-    Result,
-    Tokens,
-    Tool,
-    ToolError,
-    Turn,
-    read_arguments,
-)
+from appstrate.agent.models.errors import ModelError
+from appstrate.agent.models.turn import Json, Tokens, Turn
+from appstrate.agent.report import metric, turn_data
 from appstrate.agent.settings import Settings
 from appstrate.agent.sink import Sink
-from appstrate.agent.tools.runtime import Output
+from appstrate.agent.toolbox import Toolbox
 
 BEGIN = "Begin now. Do what your instructions say, with the input they give."
 REPROMPT = (
     "You ended without calling the tool `output`. Deliver the result now, from the work you have "
     "done, by calling `output`."
 )
+CUT_OFF = "Your answer was cut off at its output limit. Go on where you stopped, in fewer words."
+NUDGES = {
+    0.75: "Time check: {left} seconds are left of your time. Plan anew what can be finished in "
+    "that time, and leave the rest.",
+    0.9: "Time check: only {left} seconds are left. Start nothing new: deliver what you have now.",
+}
 MOST_TURNS = 500
+MOST_CUT_OFF = 3
 
 
 @dataclass(slots=True)
@@ -42,173 +40,169 @@ class Ending:
 class Loop:
     """One conversation with the model, and what it leads to."""
 
-    def __init__(
-        self, settings: Settings, sink: Sink, tools: list[Tool], output: Output | None
-    ) -> None:
+    def __init__(self, settings: Settings, sink: Sink, toolbox: Toolbox) -> None:
         self._settings = settings
         self._sink = sink
-        self._output = output
-        self._tools = tools + ([output.tool] if output else [])
-        self._model = Model(settings, lambda why: sink.progress(why, {"event": "retry"}, "warn"))
-        self._history: list[Json] = []
+        self._toolbox = toolbox
+        self._model = Model(settings, self._retried)
+        self._conversation = Conversation(self._model.wire, settings)
+        self._nudges = list(NUDGES.items()) if settings.timeout else []
+        self._began = time.monotonic()
         self.tokens = Tokens()
+        self.asking = 0.0
+
+    @property
+    def model_name(self) -> str:
+        """The model, as people know it."""
+        return self._model.name
+
+    @property
+    def output(self) -> Any:
+        """What was delivered, or None."""
+        return self._toolbox.data
 
     async def run(self) -> Ending:
         """Converse to the end. Only the last turn decides whether the run failed."""
-        self._history += self._model.wire.user(BEGIN)
-        reprompted = False
+        self._began = time.monotonic()
+        self._conversation.say(BEGIN)
         try:
-            for index in range(MOST_TURNS):
-                turn = await self._turn(index)
-                if turn.calls:
-                    await self._act(turn)
-                    if self._delivered:
-                        return self._ending()
-                elif self._output is None or reprompted:
-                    return self._ending()
-                else:
-                    reprompted = True
-                    self._sink.progress("output missing", {"event": "output_reprompt"}, "warn")
-                    self._tools = [t for t in self._tools if t.name in ("output", "read")]
-                    self._history += self._model.wire.user(REPROMPT)
-        except ModelError as error:
-            self._sink.emit("appstrate.error", {"message": str(error)})
-            return Ending(error=str(error), output=self._data, tokens=self.tokens)
-        return Ending(error=f"The agent did not end within {MOST_TURNS} turns", tokens=self.tokens)
+            error = await self._converse()
+        except ModelError as failure:
+            error = str(failure)
+            self._sink.emit("appstrate.error", {"message": error})
+        self._sink.emit("appstrate.metric", metric(self.tokens, self._settings.model_cost))
+        return Ending(output=self._toolbox.data, error=error, tokens=self.tokens)
 
-    @property
-    def _delivered(self) -> bool:
-        return self._output is not None and self._output.delivered
-
-    @property
-    def _data(self) -> Any:
-        return self._output.data if self._output else None
-
-    def _ending(self) -> Ending:
-        return Ending(output=self._data, tokens=self.tokens)
+    async def _converse(self) -> str | None:
+        reprompted, cut_off = False, 0
+        for index in range(MOST_TURNS):
+            turn = await self._turn(index)
+            cut_off = cut_off + 1 if turn.stop == "length" else 0
+            if turn.calls:
+                results = await self._toolbox.act(turn.calls, cut=turn.stop == "length")
+                if self._toolbox.delivered:
+                    return None
+                self._conversation.returned(results)
+                self._nudge()
+            elif turn.stop == "pause":
+                continue
+            elif turn.stop == "length" and cut_off <= MOST_CUT_OFF:
+                self._go_on()
+            elif self._toolbox.output is None or reprompted:
+                return self._cut_off(turn)
+            else:
+                reprompted = True
+                self._reprompt()
+        return f"The agent did not end within {MOST_TURNS} turns"
 
     async def _turn(self, index: int) -> Turn:
-        began = time.monotonic()
-        turn = await self._model.turn(self._settings.prompt, self._history, self._tools)
-        self._history += self._model.wire.assistant(turn)
+        if self._settings.compaction and self._conversation.full:
+            await self._compact("threshold")
+        began = self.asking = time.monotonic()
+        try:
+            turn = await self._ask()
+        except ModelError as error:
+            if error.kind != "overflow" or not self._settings.compaction:
+                raise
+            if not await self._compact("overflow"):
+                raise
+            turn = await self._ask()
+        finally:
+            self.asking = 0.0
+        self._conversation.answered(turn)
         self.tokens.add(turn.tokens)
         self._report(turn, index, int((time.monotonic() - began) * 1000))
         return turn
 
+    async def _ask(self) -> Turn:
+        return await self._model.turn(
+            self._settings.prompt, self._conversation.messages, self._toolbox.tools
+        )
+
+    async def _compact(self, reason: str) -> bool:
+        """Make the conversation shorter; whether that was possible.
+
+        Notes that cannot be had are no reason to fail: the results that are kept are cut instead.
+        """
+        before = self._conversation.tokens
+        written = Tokens()
+        old = self._conversation.old()
+        if reason == "overflow" and not old:
+            old = self._conversation.exchanges[:-1]
+        done = False
+        if len(old) > 1:
+            try:
+                notes = await self._notes(self._conversation.transcript(old))
+            except ModelError as error:
+                self._sink.progress(f"the context was not compacted: {error}", level="warn")
+            else:
+                written = notes.tokens
+                self._conversation.replace(old, notes.text)
+                done = True
+        if reason == "overflow" or (done and self._conversation.full):
+            done = self._conversation.shorten() or done
+        if done:
+            self._tell_compaction(reason, before, written)
+        return done
+
+    async def _notes(self, transcript: str) -> Turn:
+        turn = await self._model.turn(SUMMARIZE, self._model.wire.user(transcript), [])
+        self.tokens.add(turn.tokens)
+        if not turn.text.strip():
+            raise ModelError("the model wrote no notes", status=400)
+        return turn
+
+    def _tell_compaction(self, reason: str, before: int, written: Tokens) -> None:
+        after = self._conversation.tokens
+        told = {
+            "event": "compaction",
+            "reason": reason,
+            "tokensBefore": before,
+            "estimatedTokensAfter": after,
+            "inputTokens": written.input,
+            "outputTokens": written.output,
+        }
+        self._sink.progress(f"Context compacted — {before} → {after} tokens", told, "info")
+        self._sink.emit("appstrate.metric", metric(self.tokens, self._settings.model_cost))
+
     def _report(self, turn: Turn, index: int, latency: int) -> None:
         if turn.tokens.any:
             self._sink.emit("appstrate.metric", metric(self.tokens, self._settings.model_cost))
-            self._sink.progress(
-                f"turn {index}",
-                {
-                    "event": "turn",
-                    "index": index,
-                    "latencyMs": latency,
-                    "inputTokens": turn.tokens.input,
-                    "outputTokens": turn.tokens.output,
-                    "cacheReadTokens": turn.tokens.cache_read,
-                    "cacheWriteTokens": turn.tokens.cache_write,
-                    "contextTokens": turn.tokens.context,
-                    "contextWindow": self._settings.model_context_window,
-                },
-            )
+            data = turn_data(turn, index, latency, self._settings)
+            self._sink.progress(f"turn {index}", data)
         if turn.text.strip():
             self._sink.progress(turn.text, {"event": "assistant_message"}, "info")
 
-    async def _act(self, turn: Turn) -> None:
-        """Run the calls of a turn together, up to each `output`: the first that fits is the end."""
-        results: list[Result] = []
-        waiting: list[Call] = []
-        for call in turn.calls:
-            waiting.append(call)
-            if call.name == "output":
-                results += await self._call_all(waiting[:-1]) + await self._call_all([call])
-                waiting = []
-                if self._delivered:
-                    return
-        results += await self._call_all(waiting)
-        self._history += self._model.wire.results(results)
+    def _nudge(self) -> None:
+        """Remind of the time, once for each mark that has gone by; only of the last."""
+        budget = self._settings.timeout
+        gone = time.monotonic() - self._began
+        due: tuple[float, str] | None = None
+        while budget and self._nudges and gone >= self._nudges[0][0] * budget:
+            due = self._nudges.pop(0)
+        if budget and due is not None:
+            left = max(0, int(budget - gone))
+            told = {"event": "deadline_nudge", "remainingSeconds": left, "fraction": due[0]}
+            self._sink.progress(f"{left} seconds left", told, "info")
+            self._conversation.say(due[1].format(left=left))
 
-    async def _call_all(self, calls: list[Call]) -> list[Result]:
-        return list(await asyncio.gather(*(self._call(call) for call in calls)))
+    def _go_on(self) -> None:
+        told = f"the answer reached the limit of {self._settings.model_max_tokens} tokens"
+        self._sink.progress(told, {"event": "output_limit"}, "warn")
+        self._conversation.say(CUT_OFF)
 
-    async def _call(self, call: Call) -> Result:
-        began = time.monotonic()
-        limit = self._settings.tool_result_limit
-        arguments, problem = _arguments(call.arguments)
-        started = {"tool": call.name, "args": shorten(arguments, limit), "toolCallId": call.id}
-        self._sink.progress(f"Tool: {call.name}", started, "info")
-        if problem is not None:
-            result = Result(call, problem, failed=True)
-        else:
-            result = await self._perform(call, arguments)
-        self._sink.progress(
-            f"Tool {'error' if result.failed else 'result'}: {call.name}",
-            {
-                "tool": call.name,
-                "result": shorten(result.text, limit),
-                "isError": result.failed,
-                "toolCallId": call.id,
-                "durationMs": int((time.monotonic() - began) * 1000),
-            },
-            "info",
+    def _cut_off(self, turn: Turn) -> str | None:
+        if turn.stop != "length":
+            return None
+        return (
+            f"{self._model.name}: the answer reached its output limit again and again. Give the "
+            "model a larger max tokens, or ask for less at once."
         )
-        return result
 
-    async def _perform(self, call: Call, arguments: Json) -> Result:
-        tool = next((tool for tool in self._tools if tool.name == call.name), None)
-        if tool is None:
-            known = ", ".join(tool.name for tool in self._tools)
-            return Result(call, f"there is no tool {call.name!r}; there are: {known}", failed=True)
-        try:
-            return Result(call, await tool.run(arguments))
-        except ToolError as error:
-            return Result(call, str(error), failed=True)
-        except (OSError, ValueError) as error:
-            return Result(call, f"{type(error).__name__}: {error}", failed=True)
+    def _reprompt(self) -> None:
+        self._sink.progress("output missing", {"event": "output_reprompt"}, "warn")
+        self._toolbox.reduce()
+        self._conversation.say(REPROMPT)
 
-
-def metric(tokens: Tokens, rates: dict[str, float]) -> Json:
-    """Totals so far, as the platform counts them; the cost only where rates are known."""
-    told: Json = {
-        "usage": {
-            "input_tokens": tokens.input,
-            "output_tokens": tokens.output,
-            "cache_creation_input_tokens": tokens.cache_write,
-            "cache_read_input_tokens": tokens.cache_read,
-        }
-    }
-    if rates:
-        told["cost"] = (
-            tokens.input * rates.get("input", 0)
-            + tokens.output * rates.get("output", 0)
-            + tokens.cache_read * rates.get("cacheRead", 0)
-            + tokens.cache_write * rates.get("cacheWrite", 0)
-        ) / 1_000_000
-    return told
-
-
-def shorten(value: Any, limit: int) -> Any:
-    """A value for the log, where it may be cut; the model saw all of it."""
-    if isinstance(value, str):
-        encoded = value.encode(errors="replace")
-        if len(encoded) <= limit:
-            return value
-        return encoded[:limit].decode(errors="ignore") + f"…(truncated, {len(encoded)} bytes)"
-    text = json.dumps(value)
-    if len(text) <= limit:
-        return value
-    return {
-        "__truncated": True,
-        "reason": "size",
-        "bytes": len(text),
-        "limit": limit,
-        "preview": text[: min(512, limit)],
-    }
-
-
-def _arguments(written: str) -> tuple[Json, str | None]:
-    try:
-        return read_arguments(written), None
-    except ValueError as error:
-        return {}, str(error)
+    def _retried(self, why: str, data: Json) -> None:
+        self._sink.progress(why, data, "warn")

@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from appstrate.agent.hardening import kill_descendants
-from appstrate.agent.loop import Ending, Loop, metric
+from appstrate.agent.loop import Ending, Loop
 from appstrate.agent.models.turn import Tool
+from appstrate.agent.report import metric
 from appstrate.agent.settings import AssignmentError, Settings, read_settings
 from appstrate.agent.sink import Sink, SinkError
+from appstrate.agent.toolbox import Toolbox
 from appstrate.agent.tools.files import file_tools
+from appstrate.agent.tools.memory import Memory, note_tool, pin_tool
 from appstrate.agent.tools.runtime import Output, log_tool
+from appstrate.agent.tools.search import search_tools
 from appstrate.agent.tools.shell import shell_tool
 from appstrate.agent.workspace import BundleError, unpack_skills
 
 SECRETS = ("APPSTRATE_SINK_URL", "APPSTRATE_SINK_FINALIZE_URL", "APPSTRATE_SINK_SECRET")
-HERE = ("output", "log")
+HERE = ("output", "log", "note", "pin")
 
 
 def run_assignment() -> None:
@@ -56,24 +60,28 @@ async def _carry_out(settings: Settings, began: float) -> int:
     workspace = Path(settings.workspace)
     os.chdir(workspace)
     sink = Sink(settings)
-    sink.start()
     sink.progress(f"runtime starting ({_since(began)}ms cold start)", {"boot": True})
+    if settings.skills:
+        sink.start()
     problem = await _prepare(settings, sink, workspace)
+    memory = Memory()
     if problem is not None:
+        sink.start()
         sink.emit("appstrate.error", {"message": problem})
         report: dict[str, Any] = {"status": "failed", "error": {"message": problem}}
     else:
         took = _since(began)
         ready = {"boot": True, "bundleLoaded": settings.skills > 0, "bootDurationMs": took}
         sink.progress(f"runtime ready in {took}ms", ready)
-        report = await _run_loop(settings, sink, workspace)
+        report = await _run_loop(settings, sink, workspace, memory)
+    report |= {"memories": memory.notes, "pinned": memory.pinned, "logs": []}
     report["durationMs"] = _since(began)
     try:
-        await sink.finalize({"memories": [], "pinned": {}, "logs": [], **report})
+        await sink.finalize(report)
     except SinkError as error:
         _tell(str(error))
         return 1
-    return 0
+    return 0 if problem is None else 1
 
 
 async def _prepare(settings: Settings, sink: Sink, workspace: Path) -> str | None:
@@ -96,24 +104,21 @@ async def _prepare(settings: Settings, sink: Sink, workspace: Path) -> str | Non
     return None
 
 
-async def _run_loop(settings: Settings, sink: Sink, workspace: Path) -> dict[str, Any]:
-    for name in settings.runtime_tools:
-        if name not in HERE:
-            sink.progress(f"the runtime tool {name} is not available here", level="warn")
-    chosen = settings.runtime_tools
-    output = Output(settings.output_schema, sink) if "output" in chosen else None
-    tools: list[Tool] = [*file_tools(workspace), shell_tool(workspace)]
-    if "log" in chosen:
-        tools.append(log_tool(sink))
-    loop = Loop(settings, sink, tools, output)
+async def _run_loop(
+    settings: Settings, sink: Sink, workspace: Path, memory: Memory
+) -> dict[str, Any]:
+    loop = Loop(settings, sink, _toolbox(settings, sink, workspace, memory))
     working = asyncio.ensure_future(loop.run())
+    # After the loop's own task: the model is asked before anything is told.
+    sink.start()
     closing = asyncio.ensure_future(sink.closed.wait())
     await asyncio.wait(
         (working, closing), timeout=settings.timeout, return_when=asyncio.FIRST_COMPLETED
     )
     closing.cancel()
     if working.done():
-        return _report(working, loop, settings)
+        return _report(working, loop, settings, sink)
+    asking = loop.asking
     working.cancel()
     await asyncio.wait((working,), timeout=1)
     if sink.closed.is_set():
@@ -122,20 +127,45 @@ async def _run_loop(settings: Settings, sink: Sink, workspace: Path) -> dict[str
             os._exit(0)  # the platform has ended the run: there is nobody to report to
         _tell(sink.lost)
         os._exit(1)
+    if asking:
+        told = f"time is up; {loop.model_name} was asked {time.monotonic() - asking:.0f} s ago"
+        sink.progress(told, {"event": "timeout_while_asking"}, "warn")
     message = f"Run timed out after {settings.timeout:g}s"
     error = {"code": "timeout", "message": message}
-    data = output.data if output else None
-    return {"status": "timeout", "error": error, "output": data} | metric(
+    return {"status": "timeout", "error": error, "output": loop.output} | metric(
         loop.tokens, settings.model_cost
     )
 
 
-def _report(working: asyncio.Future[Ending], loop: Loop, settings: Settings) -> dict[str, Any]:
+def _toolbox(settings: Settings, sink: Sink, workspace: Path, memory: Memory) -> Toolbox:
+    chosen = settings.runtime_tools
+    for name in chosen:
+        if name not in HERE:
+            sink.progress(f"the runtime tool {name} is not available here", level="warn")
+    tools: list[Tool] = [
+        *file_tools(workspace, sees="image" in settings.model_input),
+        shell_tool(workspace),
+        *search_tools(workspace),
+    ]
+    if "log" in chosen:
+        tools.append(log_tool(sink))
+    if "note" in chosen:
+        tools.append(note_tool(sink, memory))
+    if "pin" in chosen:
+        tools.append(pin_tool(sink, memory))
+    output = Output(settings.output_schema, sink) if "output" in chosen else None
+    return Toolbox(tools, output, sink, settings.tool_result_limit)
+
+
+def _report(
+    working: asyncio.Future[Ending], loop: Loop, settings: Settings, sink: Sink
+) -> dict[str, Any]:
     totals = metric(loop.tokens, settings.model_cost)
     if (crash := working.exception()) is not None:
         message = f"The agent failed: {type(crash).__name__}: {crash}"
         _tell(message)
-        return {"status": "failed", "error": {"message": message}} | totals
+        sink.emit("appstrate.error", {"message": message})
+        return {"error": {"message": message}, "output": loop.output} | totals
     ending = working.result()
     if ending.error is not None:
         error = {"code": "adapter_error", "message": ending.error}
@@ -147,10 +177,10 @@ def _since(began: float) -> int:
     return int((time.monotonic() - began) * 1000)
 
 
-def _stop(number: int, _frame: object) -> None:
+def _stop(_number: int, _frame: object) -> None:
     """The server is stopping the run, or is gone: leave nothing behind, report nothing."""
     kill_descendants()
-    os._exit(1 if number == signal.SIGTERM else 130)
+    os._exit(1)
 
 
 def _tell(message: str) -> None:

@@ -6,7 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-API_SHAPES = ("openai-completions", "anthropic-messages")
+API_SHAPES = (
+    "openai-completions",
+    "openai-responses",
+    "anthropic-messages",
+    "mistral-conversations",
+    "google-generative-ai",
+)
+UNSPOKEN = (
+    "openai-codex-responses",
+    "google-vertex",
+    "azure-openai-responses",
+    "bedrock-converse-stream",
+)
+LEVELS = ("off", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 class AssignmentError(Exception):
@@ -34,6 +47,11 @@ class Settings:
     model_max_tokens_given: bool
     model_temperature: float | None
     model_context_window: int
+    model_input: list[str]
+    model_reasoning: bool | None
+    model_reasoning_level: str
+    model_reasoning_level_map: dict[str, str]
+    compaction: bool
     model_cost: dict[str, float]
     model_retries: int
     sink_url: str
@@ -112,6 +130,11 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         model_max_tokens_given=max_tokens is not None,
         model_temperature=read.number("MODEL_TEMPERATURE", least=0),
         model_context_window=int(read.number("MODEL_CONTEXT_WINDOW") or 128_000),
+        model_input=read.json("MODEL_INPUT", list) or ["text"],
+        model_reasoning={"true": True, "false": False}.get(variables.get("MODEL_REASONING", "")),
+        model_reasoning_level=variables.get("MODEL_REASONING_LEVEL", ""),
+        model_reasoning_level_map=read.json("MODEL_REASONING_LEVEL_MAP", dict),
+        compaction=variables.get("MODEL_COMPACTION_ENABLED") != "false",
         model_cost=read.json("MODEL_COST", dict),
         model_retries=0 if variables.get("MODEL_RETRY_ENABLED") == "false" else 4,
         sink_url=read.url("APPSTRATE_SINK_URL"),
@@ -119,10 +142,26 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         sink_secret=read.text("APPSTRATE_SINK_SECRET"),
         tool_result_limit=int(read.number("TOOL_RESULT_BYTE_LIMIT") or 2048),
     )
-    if settings.model_api and settings.model_api not in API_SHAPES:
-        read.problems.append(f"MODEL_API must be one of {', '.join(API_SHAPES)}")
-    if 0 < len(settings.sink_secret) < 16:
-        read.problems.append("APPSTRATE_SINK_SECRET must have at least 16 characters")
+    read.problems += _problems(settings)
     if read.problems:
         raise AssignmentError("; ".join(read.problems))
     return settings
+
+
+def _problems(settings: Settings) -> list[str]:
+    problems: list[str] = []
+    shape, known = settings.model_api, ", ".join(API_SHAPES)
+    if shape in UNSPOKEN:
+        problems.append(
+            f"MODEL_API {shape} is not spoken here: reach this model through a provider of one of "
+            f"the kinds {known}"
+        )
+    elif shape and shape not in API_SHAPES:
+        problems.append(f"MODEL_API must be one of {known}")
+    if settings.model_reasoning_level not in ("", *LEVELS):
+        problems.append(f"MODEL_REASONING_LEVEL must be one of {', '.join(LEVELS)}")
+    if settings.model_temperature is not None and settings.model_temperature > 1:
+        problems.append("MODEL_TEMPERATURE must be from 0 to 1")
+    if 0 < len(settings.sink_secret) < 16:
+        problems.append("APPSTRATE_SINK_SECRET must have at least 16 characters")
+    return problems

@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 
 from appstrate.agent.models.client import Model
-from appstrate.agent.models.turn import Json, ModelError, Result, Tool, read_arguments
+from appstrate.agent.models.errors import ModelError
+from appstrate.agent.models.turn import Json, Result, Tool, read_arguments
 from appstrate.agent.settings import Settings, read_settings
 from support.assignments import assignment
 from support.fake_model import Fail, FakeModel, Raw, Say, Step, fake_model
@@ -44,7 +45,7 @@ TOOL = Tool("look", "Look at it", {"type": "object", "properties": {}}, nothing)
 @pytest.mark.parametrize("api", APIS)
 async def test_a_turn_has_its_text_its_calls_and_its_tokens(fake: FakeModel, api: str) -> None:
     name = fake.script(f"turn-{api}", Say("I look now.", {"look": {"at": "ü"}, "again": {}}))
-    model = Model(settings_for(fake, api, name), lambda _: None)
+    model = Model(settings_for(fake, api, name), lambda *_: None)
     turn = await model.turn("Be good.", model.wire.user("Begin."), [TOOL])
 
     assert turn.text == "I look now." if api == APIS[1] else "Ilooknow."
@@ -59,7 +60,7 @@ async def test_a_turn_has_its_text_its_calls_and_its_tokens(fake: FakeModel, api
 @pytest.mark.parametrize("api", APIS)
 async def test_a_conversation_goes_back_as_the_provider_wants_it(fake: FakeModel, api: str) -> None:
     name = fake.script(f"talk-{api}", Say("", {"look": {"at": "it"}}), Say("Seen."))
-    model = Model(settings_for(fake, api, name), lambda _: None)
+    model = Model(settings_for(fake, api, name), lambda *_: None)
     history = model.wire.user("Begin.")
     turn = await model.turn("Be good.", history, [TOOL])
     history += model.wire.assistant(turn)
@@ -92,7 +93,7 @@ async def test_what_may_pass_is_tried_again(fake: FakeModel, api: str) -> None:
     ]
     told: list[str] = []
     name = fake.script(f"retry-{api}", *steps)
-    model = Model(settings_for(fake, api, name), told.append)
+    model = Model(settings_for(fake, api, name), lambda why, _: told.append(why))
     turn = await model.turn("s", model.wire.user("b"), [])
 
     assert turn.text.replace(" ", "") == "Atlast"
@@ -117,7 +118,7 @@ async def test_what_does_not_pass_is_told_apart(
     fake: FakeModel, step: Step, status: int, words: str, requests: int
 ) -> None:
     name = fake.script(f"fail-{uuid4()}", step)
-    model = Model(settings_for(fake, APIS[0], name), lambda _: None)
+    model = Model(settings_for(fake, APIS[0], name), lambda *_: None)
     with pytest.raises(ModelError) as caught:
         await model.turn("s", model.wire.user("b"), [])
 
@@ -130,7 +131,7 @@ async def test_retries_can_be_turned_off(fake: FakeModel) -> None:
     name = fake.script("once", Fail(503))
     settings = settings_for(fake, APIS[0], name, MODEL_RETRY_ENABLED="false")
     with pytest.raises(ModelError):
-        await Model(settings, lambda _: None).turn("s", [], [])
+        await Model(settings, lambda *_: None).turn("s", [], [])
 
     assert len(fake.requests_of(name)) == 1
 
@@ -142,7 +143,7 @@ async def test_an_error_inside_a_stream_is_an_error(fake: FakeModel) -> None:
     )
     for api, step, words in ((APIS[0], chat, "overloaded"), (APIS[1], messages, "busy")):
         name = fake.script(f"inside-{api}", step)
-        model = Model(settings_for(fake, api, name), lambda _: None)
+        model = Model(settings_for(fake, api, name), lambda *_: None)
         with pytest.raises(ModelError, match=words):
             await model.turn("s", model.wire.user("b"), [])
 
@@ -151,10 +152,10 @@ async def test_limits_are_named_as_each_provider_names_them(fake: FakeModel) -> 
     for provider, expected in (("openai", "max_completion_tokens"), ("groq", "max_tokens")):
         name = fake.script(f"limit-{provider}", Say("x"))
         settings = settings_for(fake, APIS[0], name, MODEL_PROVIDER=provider, MODEL_MAX_TOKENS="99")
-        await Model(settings, lambda _: None).turn("s", [], [])
+        await Model(settings, lambda *_: None).turn("s", [], [])
         assert fake.requests_of(name)[0][expected] == 99
     name = fake.script("unlimited", Say("x"))
-    await Model(settings_for(fake, APIS[0], name), lambda _: None).turn("s", [], [])
+    await Model(settings_for(fake, APIS[0], name), lambda *_: None).turn("s", [], [])
     assert not {"max_tokens", "max_completion_tokens"} & set(fake.requests_of(name)[0])
 
 
@@ -164,7 +165,7 @@ async def test_an_answer_without_end_is_not_listened_to(
 ) -> None:
     monkeypatch.setattr("appstrate.agent.models.client.LARGEST_ANSWER", 1000)
     name = fake.script(f"endless-{api}", Say("x " * 1000))
-    model = Model(settings_for(fake, api, name), lambda _: None)
+    model = Model(settings_for(fake, api, name), lambda *_: None)
     with pytest.raises(ModelError, match="more than"):
         await model.turn("", model.wire.user("Begin."), [])
 
@@ -176,7 +177,7 @@ async def test_a_character_that_a_stream_cuts_in_two_is_one(fake: FakeModel) -> 
     chunks: list[Json] = [{"choices": [{"delta": delta}]} for delta in deltas]
     chunks.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
     stream = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
-    model = Model(settings_for(fake, APIS[0], fake.script("halves", Raw(stream))), lambda _: None)
+    model = Model(settings_for(fake, APIS[0], fake.script("halves", Raw(stream))), lambda *_: None)
 
     assert (await model.turn("", [], [])).text == "\U0001f600 \ufffd"
 

@@ -11,8 +11,8 @@ import pytest
 
 from actors.packages.bundle import write_bundle
 from adapters.local.executor import LIBRARIES
-from appstrate.agent.loop import shorten
 from appstrate.agent.program import _prepare
+from appstrate.agent.report import shorten
 from appstrate.agent.settings import AssignmentError, read_settings
 from appstrate.agent.sink import Sink
 from appstrate.agent.workspace import BundleError, unpack_skills

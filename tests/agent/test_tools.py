@@ -25,7 +25,9 @@ class Recorded:
 
 async def call(workspace: Path, name: str, **arguments: Any) -> str:
     tools = {t.name: t for t in [*file_tools(workspace), shell_tool(workspace)]}
-    return await tools[name].run(arguments)
+    answer = await tools[name].run(arguments)
+    assert isinstance(answer, str)
+    return answer
 
 
 async def test_files_are_written_read_and_edited(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ async def _check_requests(fake: FakeModel, name: str, provider: str) -> None:
     assert "found" in last
     tools = first["tools"]
     names = {t["name"] if provider == "anthropic" else t["function"]["name"] for t in tools}
-    assert names == {"read", "write", "edit", "bash", "output", "log"}
+    assert names == {"read", "write", "edit", "bash", "grep", "find", "ls", "output", "log"}
 
 
 async def test_the_agent_never_sees_the_key(owner: Api, fake: FakeModel) -> None:

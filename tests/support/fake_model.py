@@ -1,4 +1,4 @@
-"""A model API of the tests' own, over both wire formats, that does what a test tells it."""
+"""A model API of the tests' own, over three wire formats, that does what a test tells it."""
 
 import asyncio
 import json
@@ -19,6 +19,10 @@ class Say:
     text: str = ""
     calls: dict[str, Json] | list[tuple[str, Json]] = field(default_factory=dict)
     usage: bool = True
+    cut: bool = False
+    """The output limit ended the answer."""
+    thought: str = ""
+    prompt_tokens: int = 100
 
     @property
     def pairs(self) -> list[tuple[str, Json]]:
@@ -77,6 +81,9 @@ class FakeModel:
     async def messages(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, _message_events)
 
+    async def responses(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, _response_events)
+
     async def _answer(
         self, request: web.Request, events: Callable[[Say], list[Json]]
     ) -> web.StreamResponse:
@@ -109,6 +116,8 @@ async def fake_model() -> AsyncGenerator[FakeModel, None]:
     application = web.Application(client_max_size=2**26)
     application.router.add_post("/v1/chat/completions", model.chat)
     application.router.add_post("/v1/messages", model.messages)
+    application.router.add_post("/v1/responses", model.responses)
+    application.router.add_post("/v1beta/openai/chat/completions", model.chat)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -122,17 +131,18 @@ def _chat_events(step: Say) -> list[Json]:
     def chunk(delta: Json, finish: str | None = None) -> Json:
         return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
-    events = [chunk({"content": part}) for part in step.text.split(" ")] if step.text else []
+    events = [chunk({"reasoning_content": step.thought})] if step.thought else []
+    events += [chunk({"content": part}) for part in step.text.split(" ")] if step.text else []
     for index, (name, arguments) in enumerate(step.pairs):
         text = json.dumps(arguments)
         call = {"index": index, "id": f"c{index}", "type": "function"}
         head = call | {"function": {"name": name, "arguments": text[:3]}}
         tail = {"index": index, "function": {"arguments": text[3:]}}
         events += [chunk({"tool_calls": [head]}), chunk({"tool_calls": [tail]})]
-    events.append(chunk({}, "tool_calls" if step.calls else "stop"))
+    events.append(chunk({}, "length" if step.cut else "tool_calls" if step.calls else "stop"))
     if step.usage:
         usage = {
-            "prompt_tokens": 100,
+            "prompt_tokens": step.prompt_tokens,
             "completion_tokens": 7,
             "prompt_tokens_details": {"cached_tokens": 40},
         }
@@ -141,9 +151,13 @@ def _chat_events(step: Say) -> list[Json]:
 
 
 def _message_events(step: Say) -> list[Json]:
-    usage = {"input_tokens": 60, "cache_read_input_tokens": 40, "output_tokens": 1}
+    given = step.prompt_tokens - 40
+    usage = {"input_tokens": given, "cache_read_input_tokens": 40, "output_tokens": 1}
     events: list[Json] = [{"type": "message_start", "message": {"usage": usage}}]
     blocks: list[tuple[Json, Json]] = []
+    if step.thought:
+        thinking = {"type": "thinking", "thinking": "", "signature": ""}
+        blocks.append((thinking, {"type": "thinking_delta", "thinking": step.thought}))
     if step.text:
         blocks.append(({"type": "text", "text": ""}, {"type": "text_delta", "text": step.text}))
     for name, arguments in step.pairs:
@@ -153,10 +167,37 @@ def _message_events(step: Say) -> list[Json]:
         events += [
             {"type": "content_block_start", "index": index, "content_block": block},
             {"type": "content_block_delta", "index": index, "delta": delta},
-            {"type": "content_block_stop", "index": index},
         ]
-    stop = "tool_use" if step.calls else "end_turn"
+        if block["type"] == "thinking":
+            signed = {"type": "signature_delta", "signature": "signed"}
+            events.append({"type": "content_block_delta", "index": index, "delta": signed})
+        events.append({"type": "content_block_stop", "index": index})
+    stop = "max_tokens" if step.cut else "tool_use" if step.calls else "end_turn"
     events.append(
         {"type": "message_delta", "delta": {"stop_reason": stop}, "usage": {"output_tokens": 7}}
     )
     return [*events, {"type": "message_stop"}]
+
+
+def _response_events(step: Say) -> list[Json]:
+    items: list[Json] = []
+    if step.thought:
+        items.append({"type": "reasoning", "id": "rs_1", "encrypted_content": step.thought})
+    if step.text:
+        part = {"type": "output_text", "text": step.text}
+        items.append({"type": "message", "id": "msg_1", "role": "assistant", "content": [part]})
+    for number, (name, arguments) in enumerate(step.pairs):
+        call = {"type": "function_call", "id": f"fc_{number}", "call_id": f"c{number}"}
+        items.append(call | {"name": name, "arguments": json.dumps(arguments)})
+    events: list[Json] = [{"type": "response.created", "response": {"status": "in_progress"}}]
+    for index, item in enumerate(items):
+        events.append({"type": "response.output_item.done", "output_index": index, "item": item})
+    ended: Json = {"status": "completed", "output": items}
+    if step.cut:
+        ended |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+    if step.usage:
+        details = {"cached_tokens": 40}
+        tokens = {"input_tokens": step.prompt_tokens, "output_tokens": 7}
+        ended["usage"] = tokens | {"input_tokens_details": details}
+    kind = "response.incomplete" if step.cut else "response.completed"
+    return [*events, {"type": kind, "response": ended}]

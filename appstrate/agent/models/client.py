@@ -4,50 +4,81 @@ import asyncio
 import contextlib
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit
 
-from appstrate.agent.http import Connection, ConnectionLost, Response
+from appstrate.agent.http import Connection, ConnectionLost, NotConnected, Response
 from appstrate.agent.models.chat import ChatCompletions
+from appstrate.agent.models.errors import ModelError, error_inside, seconds_until
 from appstrate.agent.models.messages import AnthropicMessages
-from appstrate.agent.models.turn import Json, ModelError, Tool, Turn, Wire
+from appstrate.agent.models.responses import Responses
+from appstrate.agent.models.turn import Json, Tool, Turn, Wire
 from appstrate.agent.settings import Settings
 
 FIRST_BACKOFF = 0.5
 LONGEST_WAIT = 60.0
+AWAY_SECONDS = 90.0
+AWAY_WAIT = 2.0
 IDLE_SECONDS = 300.0
 LARGEST_ANSWER = 64 * 2**20
+CONCESSIONS = 6
 WIRES: dict[str, Callable[[Settings], Wire]] = {
     "openai-completions": ChatCompletions,
+    "openai-responses": Responses,
     "anthropic-messages": AnthropicMessages,
+    "mistral-conversations": ChatCompletions,
+    "google-generative-ai": ChatCompletions,
 }
 
 
 class Model:
-    """The model of a run, reached through the platform's proxy."""
+    """The model of a run, reached through the platform's proxy.
 
-    def __init__(self, settings: Settings, on_retry: Callable[[str], None]) -> None:
+    `on_retry` is told why a request is repeated, with data for the log.
+    """
+
+    def __init__(self, settings: Settings, on_retry: Callable[[str, Json], None]) -> None:
         self.wire = WIRES[settings.model_api](settings)
         self._path = urlsplit(settings.model_base_url).path + self.wire.path
         self._key = settings.model_api_key
         self._retries = settings.model_retries
         self._connection = Connection(settings.model_base_url, IDLE_SECONDS)
         self._on_retry = on_retry
+        provider = settings.model_provider
+        self.name = (
+            settings.model_id if provider == "unknown" else f"{provider}/{settings.model_id}"
+        )
 
     async def turn(self, system: str, history: list[Json], tools: list[Tool]) -> Turn:
         """The model's next turn. Raises `ModelError` when it cannot be had."""
-        body = json.dumps(self.wire.body(system, history, tools)).encode()
-        for attempt in range(self._retries + 1):
+        attempt = conceded = 0
+        began = time.monotonic()
+        while True:
+            body = json.dumps(self.wire.body(system, history, tools)).encode()
             try:
                 return await self._once(body)
             except ModelError as error:
-                if attempt == self._retries or not error.passing:
-                    raise
-                backoff = FIRST_BACKOFF * 2**attempt * random.uniform(0.75, 1.25)
-                wait = min(error.retry_after or backoff, LONGEST_WAIT)
-                self._on_retry(f"{error}; trying again in {wait:.1f} s")
+                what = None
+                if error.kind == "request" and conceded < CONCESSIONS:
+                    what = self.wire.concede(str(error))
+                if what is not None:
+                    conceded += 1
+                    self._on_retry(
+                        f"{error}; asking again without {what}", _data(error, conceded, 0)
+                    )
+                    continue
+                away = error.absent and time.monotonic() - began < AWAY_SECONDS
+                if not self._retries or not error.passing:
+                    raise error.told_of(self.name) from None
+                if attempt == self._retries and not away:
+                    raise error.told_of(self.name) from None
+                wait = _wait(error, attempt)
+                # While the platform is away, nothing is asked of the provider.
+                attempt += not away
+                told = f"{error}; trying again in {wait:.1f} s"
+                self._on_retry(told, _data(error, attempt, wait))
                 await asyncio.sleep(wait)
-        raise AssertionError("unreachable")
 
     async def _once(self, body: bytes) -> Turn:
         headers = {
@@ -64,23 +95,45 @@ class Model:
                     raise await _refusal(response, parts)
                 return await self.wire.read(_events(parts))
             except ConnectionLost as error:
-                raise ModelError(f"the model API cannot be reached: {error}") from None
+                raise ModelError(
+                    f"the model API cannot be reached: {error}",
+                    absent=isinstance(error, NotConnected),
+                ) from None
             except (KeyError, TypeError, AttributeError, IndexError) as error:
                 what = f"the model API sent something that is no answer ({error!r})"
                 raise ModelError(what) from None
 
 
+def _wait(error: ModelError, attempt: int) -> float:
+    backoff: float = FIRST_BACKOFF * 2**attempt * random.uniform(0.75, 1.25)
+    if error.absent:
+        return min(backoff, AWAY_WAIT)
+    return min(backoff if error.retry_after is None else error.retry_after, LONGEST_WAIT)
+
+
+def _data(error: ModelError, attempt: int, wait: float) -> Json:
+    return {
+        "event": "retry",
+        "attempt": attempt,
+        "status": error.status,
+        "waitMs": int(wait * 1000),
+    }
+
+
 async def _events(parts: AsyncIterator[Response | bytes]) -> AsyncIterator[Json]:
     """The JSON documents in a stream of server-sent events."""
-    buffer, size = b"", 0
+    buffer, size, found = b"", 0, False
     async for part in parts:
         assert isinstance(part, bytes)
         size += len(part)
         if size > LARGEST_ANSWER:
             raise ModelError("the model API sent more than 64 MiB in one answer", status=400)
         buffer += part
+        if not found and buffer.lstrip()[:1] in (b"<", b"{"):
+            raise await _no_stream(buffer, parts)
         *lines, buffer = buffer.split(b"\n")
         for line in lines:
+            found = found or bool(line.strip())
             event = _event(line)
             if event is not None:
                 yield event
@@ -89,11 +142,27 @@ async def _events(parts: AsyncIterator[Response | bytes]) -> AsyncIterator[Json]
         yield event
 
 
+async def _no_stream(begun: bytes, parts: AsyncIterator[Response | bytes]) -> ModelError:
+    """What it means that an answer of success is a page or one document."""
+    body = await _rest(begun, parts)
+    if body.lstrip().startswith(b"<"):
+        told = f"the model API answered with a web page: {body[:200]!r}"
+        return ModelError(told, status=200, kind="garbage")
+    try:
+        error = json.loads(body).get("error")
+    except (ValueError, AttributeError):
+        error = None
+    if error:
+        return error_inside(error)
+    told = f"the model API does not stream its answers: {body[:200]!r}"
+    return ModelError(told, status=200, kind="garbage")
+
+
 def _event(line: bytes) -> Json | None:
     if not line.startswith(b"data:"):
         return None
     data = line[5:].strip()
-    if data == b"[DONE]":
+    if data in (b"", b"[DONE]"):
         return None
     try:
         event = json.loads(data)
@@ -105,19 +174,31 @@ def _event(line: bytes) -> Json | None:
 
 
 async def _refusal(response: Response, parts: AsyncIterator[Response | bytes]) -> ModelError:
-    body = b""
-    async for part in parts:
-        if isinstance(part, bytes) and len(body) < 4096:
-            body += part
-    try:
-        error = json.loads(body).get("error")
-        text = error.get("message") if isinstance(error, dict) else error
-    except (ValueError, AttributeError):
-        text = None
-    told = text or body[:300].decode(errors="replace")
-    after = response.headers.get("retry-after", "")
+    body = await _rest(b"", parts)
     return ModelError(
-        f"the model API answered {response.status}: {told}",
+        f"the model API answered {response.status}: {_said(body)}",
         status=response.status,
-        retry_after=float(after) if after.replace(".", "", 1).isdigit() else None,
+        retry_after=seconds_until(response.headers.get("retry-after", "")),
     )
+
+
+async def _rest(begun: bytes, parts: AsyncIterator[Response | bytes]) -> bytes:
+    body = begun
+    async for part in parts:
+        if isinstance(part, bytes) and len(body) < 65_536:
+            body += part
+    return body
+
+
+def _said(body: bytes) -> str:
+    """The provider's own words for what is wrong."""
+    try:
+        document = json.loads(body)
+        document = document[0] if isinstance(document, list) else document
+        error = document.get("error") or document
+        if isinstance(error, dict):
+            text = error.get("message") or error.get("detail")
+            return str(text or json.dumps(error))[:2000]
+        return str(error)[:2000]
+    except (ValueError, AttributeError, IndexError):
+        return body[:300].decode(errors="replace")

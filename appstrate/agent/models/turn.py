@@ -3,7 +3,9 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+from appstrate.agent.settings import Settings
 
 Json = dict[str, Any]
 
@@ -13,12 +15,28 @@ TOO_DEEP = f"the arguments are nested more than {MOST_LEVELS} levels deep"
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """Something the model may call. `run` answers with text, or raises `ToolError`."""
+    """Something the model may call. `run` answers with text or `Seen`, or raises `ToolError`."""
 
     name: str
     description: str
     parameters: Json
-    run: Callable[[Json], Awaitable[str]]
+    run: Callable[[Json], Awaitable["str | Seen"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture, in base64."""
+
+    mime: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An answer with pictures."""
+
+    text: str
+    images: tuple[Image, ...]
 
 
 class ToolError(Exception):
@@ -27,11 +45,15 @@ class ToolError(Exception):
 
 @dataclass(slots=True)
 class Call:
-    """A call the model made; `arguments` is the JSON it wrote, which may be anything."""
+    """A call the model made; `arguments` is the JSON it wrote, which may be anything.
+
+    `extra` is what its provider wants back with it.
+    """
 
     id: str = ""
     name: str = ""
     arguments: str = ""
+    extra: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +63,7 @@ class Result:
     call: Call
     text: str
     failed: bool = False
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(slots=True)
@@ -70,26 +93,32 @@ class Tokens:
 
 @dataclass(slots=True)
 class Turn:
-    """What the model said once. `raw` is its own form, to be sent back as it came."""
+    """What the model said once. `raw` is its own form, to be sent back as it came.
+
+    `stop` tells why it said no more: it was done, it reached its output limit, or it paused and
+    wants to go on. An answer that was refused is a `ModelError`.
+    """
 
     text: str = ""
     calls: list[Call] = field(default_factory=list)
     tokens: Tokens = field(default_factory=Tokens)
     raw: Any = None
+    stop: Literal["done", "length", "pause"] = "done"
 
 
-class ModelError(Exception):
-    """The model API failed. `retry_after` is in seconds; status 0 means no answer at all."""
+def effort(settings: Settings) -> str | None:
+    """How much the model is to think, in its provider's own words; None leaves it unsaid."""
+    if settings.model_reasoning is False:
+        return None
+    level = settings.model_reasoning_level or ("medium" if settings.model_reasoning else "")
+    named = settings.model_reasoning_level_map.get(level, level)
+    return None if named in ("", "off") else named
 
-    def __init__(self, message: str, status: int = 0, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.retry_after = retry_after
 
-    @property
-    def passing(self) -> bool:
-        """Whether the same request may succeed later."""
-        return self.status in (0, 408, 409, 429) or self.status >= 500
+def uncounted(turn: Turn) -> Tokens:
+    """Tokens where a server counts none: a run must be told apart from one without a model."""
+    told = sum(len(call.arguments) for call in turn.calls) + len(turn.text)
+    return Tokens(input=1, output=max(1, told // 4))
 
 
 def joined(parts: Iterable[str]) -> str:
@@ -155,4 +184,8 @@ class Wire(Protocol):
 
     def results(self, results: list[Result]) -> list[Json]:
         """Answers to calls, for the history."""
+        ...
+
+    def concede(self, said: str) -> str | None:
+        """Leave out what a refusal with these words objects to; what it was, if there is any."""
         ...

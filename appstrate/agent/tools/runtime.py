@@ -6,6 +6,7 @@ from typing import Any
 
 from appstrate.agent.models.turn import Json, Tool, ToolError
 from appstrate.agent.sink import Sink
+from appstrate.agent.tools.memory import check_closed
 
 ANY_OBJECT: Json = {"type": "object"}
 LEVELS = ("info", "warn", "error")
@@ -35,6 +36,7 @@ class Output:
         )
 
     async def _run(self, arguments: Json) -> str:
+        check_closed(arguments, ("data",))
         data = arguments.get("data")
         problems = self._problems(data) if self._problems else []
         if self._problems is None and not isinstance(data, dict):
@@ -51,6 +53,7 @@ def log_tool(sink: Sink) -> Tool:
     """The tool `log`."""
 
     async def run(arguments: Json) -> str:
+        check_closed(arguments, ("level", "message"))
         level, message = arguments.get("level"), arguments.get("message")
         if level not in LEVELS:
             raise ToolError(f"level must be one of {', '.join(LEVELS)}")
@@ -86,10 +89,11 @@ def _checker(schema: Json) -> Callable[[Any], list[str]] | None:
         return None
 
     def problems(data: Any) -> list[str]:
-        return [
-            f"data{''.join(f'[{part!r}]' for part in error.instance_path)}: {error.message}"
-            for error in validator.iter_errors(data)
-        ]
+        found: dict[str, str] = {}
+        for error in validator.iter_errors(data):
+            path = "data" + "".join(f"[{part!r}]" for part in error.instance_path)
+            found[path] = f"{found[path]}; {error.message}" if path in found else error.message
+        return [f"{path}: {what}" for path, what in found.items()]
 
     return problems
 
