@@ -6,7 +6,7 @@ from typing import Any
 from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.database import Database
 from actors.models import Models
-from actors.packages import Artifacts, Bundles, Packages, Publisher
+from actors.packages import Artifacts, Bundles, Curator, Packages, Publisher
 from actors.pubsub import PubSub
 from actors.runs import Launcher, RunEvidence, RunLog, RunManager, RunSink, RunSupervisor
 from actors.runtime import Address
@@ -28,6 +28,7 @@ class Addresses:
     artifacts: Address[Artifacts]
     publisher: Address[Publisher]
     bundles: Address[Bundles]
+    curator: Address[Curator]
     models: Address[Models]
     run_supervisor: Address[RunSupervisor]
     run_sink: Address[RunSink]

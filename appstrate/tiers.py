@@ -14,7 +14,7 @@ from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.addresses import Addresses
 from actors.database import Database
 from actors.models import Models
-from actors.packages import Artifacts, Bundles, Packages, Publisher
+from actors.packages import Artifacts, Bundles, Curator, Packages, Publisher
 from actors.pubsub import PubSub
 from actors.runs import (
     Identity,
@@ -38,6 +38,7 @@ from adapters.local.storage import LocalStorage
 from adapters.postgres.accounts import PostgresAccountRecords
 from adapters.postgres.applications import PostgresApplicationRecords
 from adapters.postgres.bundles import PostgresBundleRecords
+from adapters.postgres.curation import PostgresCurationRecords
 from adapters.postgres.evidence import PostgresEvidenceRecords
 from adapters.postgres.members import PostgresMemberRecords
 from adapters.postgres.models import PostgresModelRecords
@@ -68,6 +69,7 @@ class Plan:
     artifacts: Callable[[], Artifacts]
     publisher: Callable[[], Publisher]
     bundles: Callable[[], Bundles]
+    curator: Callable[[], Curator]
     models: Callable[[], Models]
     run_supervisor: Callable[[], RunSupervisor]
     run_sink: Callable[[], RunSink]
@@ -124,6 +126,7 @@ def in_process(
     vault = Vault(keys.encryption, keys.encryption_active)
     secrets = RunSecrets(vault, keys.run_tokens)
     runs, evidence = PostgresRunRecords(pool), PostgresEvidenceRecords(pool)
+    packages = PostgresPackageRecords(pool)
     executor = LocalExecutor(settings.executor, identity.instance, AGENT_PROGRAM)
     live_run = partial(
         LiveRun,
@@ -154,13 +157,14 @@ def in_process(
         applications=partial(Applications, PostgresApplicationRecords(pool), at.accounts),
         packages=partial(
             Packages,
-            PostgresPackageRecords(pool),
+            packages,
             settings.limits.timeout_ceiling_seconds,
         ),
         artifacts=partial(Artifacts, at.storage),
         publisher=partial(
             Publisher,
             PostgresPublicationRecords(pool),
+            packages,
             at.storage,
             settings.system_packages,
             settings.trust,
@@ -173,6 +177,7 @@ def in_process(
             trust=settings.trust,
             limits=settings.bundle_limits,
         ),
+        curator=partial(Curator, PostgresCurationRecords(pool), packages, at.storage),
         models=partial(Models, PostgresModelRecords(pool), vault, settings.egress),
         run_supervisor=partial(RunSupervisor, live_run, executor, runs, at.pubsub),
         run_sink=partial(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from actors.accounts import Caller
 from actors.contract import Resource, spell
 from actors.ids import PackageId
-from actors.packages.archive import BUNDLE, SINGLE_PACKAGE, Limits, open_archive, write_archive
+from actors.packages.archive import BUNDLE, Limits, write_archive
 from actors.packages.bundle import Bundle, Files, package_integrity, write_bundle
 from actors.packages.bundle_reader import (
     MAX_PACKAGES,
@@ -23,8 +23,9 @@ from actors.packages.packages import Packages, ResolveAgent
 from actors.packages.publisher import collect, publication_of
 from actors.packages.records import BundleRecords, Publication, StoredPackage
 from actors.packages.signature import Trust, judge
+from actors.packages.stored import keep_archive, read_files
 from actors.runtime import Actor, Address, Conflict, FieldProblem, Lane, Refusal, Request
-from actors.storage import Blob, Body, OpenBlob, PutBlob, Storage, chunks, close_body
+from actors.storage import Blob, Body, PutBlob, Storage, chunks, close_body
 
 log = structlog.get_logger("packages")
 
@@ -135,6 +136,9 @@ class Bundles(Actor):
             publication = _publication(package, message.caller, bundle.root)
             publications.append(replace(publication, integrity=stored or package.integrity))
         adopted = await self._records.adopt(publications)
+        for package, publication in zip(packages, publications, strict=True):
+            if publication.integrity == package.integrity:
+                await keep_archive(self._storage, package.archive, package.integrity)
         imported = [
             ImportedPart(
                 identity=_identity(p), status=a.status, version_id=a.version_id, type=p.type
@@ -164,7 +168,7 @@ class Bundles(Actor):
         if stored is None or stored == package.integrity:
             return stored
         # Other bytes, as another tool packs them: what counts is what is in them.
-        if package_integrity(await self._files(stored)) == package_integrity(
+        if package_integrity(await read_files(self._storage, stored)) == package_integrity(
             bundle.packages[identity]
         ):
             return stored
@@ -180,25 +184,15 @@ class Bundles(Actor):
         existing = await self._records.find(agent.package)
         stored = existing and _integrity_in(existing, agent.version_ref)
         if stored:
-            packages[root] = await self._files(stored)
+            packages[root] = await read_files(self._storage, stored)
         for part in agent.parts:
-            packages[part.identity] = await self._files(part.integrity)
+            packages[part.identity] = await read_files(self._storage, part.integrity)
         content = await asyncio.to_thread(write_bundle, root, packages)
         return ExportedBundle(
             blob=Blob(len(content), chunks(content)),
             integrity=Bundle(root=root, packages=packages).integrity,
             version=agent.version_ref,
         )
-
-    async def _files(self, integrity: str) -> Files:
-        blob = await self._storage.ask(OpenBlob(key=blob_key(integrity)))
-        archive = await blob.read()
-
-        def unpack() -> Files:
-            opened = open_archive(archive, SINGLE_PACKAGE)
-            return {path: opened.read(path) for path in opened.paths}
-
-        return await asyncio.to_thread(unpack)
 
 
 def _unpack(bundle: Bundle) -> list[ReadPackage]:

@@ -4,16 +4,24 @@ from typing import Any, TypeAlias, assert_never
 
 from actors.accounts import Caller
 from actors.ids import PackageId
+from actors.packages.access import find_version, find_visible
 from actors.packages.definition import AgentDefinition, facts, parts, resolve_skills
 from actors.packages.manifest import PackageType
 from actors.packages.records import (
     AgentItem,
     PackageItem,
     PackageRecords,
-    StoredPackage,
-    StoredVersion,
+    VersionItem,
 )
-from actors.packages.views import AgentDetail, PackageDetail, agent_detail, package_detail
+from actors.packages.views import (
+    AgentDetail,
+    PackageDetail,
+    VersionDetail,
+    VersionSummary,
+    agent_detail,
+    package_detail,
+    version_detail,
+)
 from actors.runtime import Actor, Lane, NotFound, Request
 
 
@@ -39,12 +47,37 @@ class ShowPackage(Request["Packages", AgentDetail | PackageDetail], frozen=True,
     version: str | None = None
 
 
+class ListVersions(Request["Packages", list[VersionItem]], frozen=True, kw_only=True):
+    """The published versions of a package, newest first."""
+
+    caller: Caller
+    type: PackageType
+    package: PackageId
+
+
+class ShowVersion(Request["Packages", VersionDetail], frozen=True, kw_only=True):
+    """One published version: exact, a tag or a range."""
+
+    caller: Caller
+    type: PackageType
+    package: PackageId
+    query: str
+
+
+class SummarizeVersions(Request["Packages", VersionSummary], frozen=True, kw_only=True):
+    """The latest version of a package, and the one that is used in the caller's application."""
+
+    caller: Caller
+    type: PackageType
+    package: PackageId
+
+
 class ResolveAgent(Request["Packages", AgentDefinition], frozen=True, kw_only=True):
     """The agent as it would run now.
 
-    `version` is None (the latest published), `draft`, `published`, a tag, a version or a range.
-    Refuses with `no_published_version`, `missing_skill`, or `dependency_unresolved` when no
-    published version of a skill fits.
+    `version` is None (what the application is pinned to, else the latest published), `draft`,
+    `published`, a tag, a version or a range. Refuses with `no_published_version`,
+    `missing_skill`, or `dependency_unresolved` when no published version of a skill fits.
     """
 
     caller: Caller
@@ -52,7 +85,15 @@ class ResolveAgent(Request["Packages", AgentDefinition], frozen=True, kw_only=Tr
     version: str | None = None
 
 
-PackagesMessage: TypeAlias = ListPackages | ListAgents | ShowPackage | ResolveAgent
+PackagesMessage: TypeAlias = (
+    ListPackages
+    | ListAgents
+    | ShowPackage
+    | ListVersions
+    | ShowVersion
+    | SummarizeVersions
+    | ResolveAgent
+)
 
 
 class Packages(Actor):
@@ -73,54 +114,58 @@ class Packages(Actor):
                 return await self._records.agents(*message.caller.tenant)
             case ShowPackage():
                 return await self._show(message)
+            case ListVersions():
+                return await self._list_versions(message)
+            case ShowVersion():
+                return await self._show_version(message)
+            case SummarizeVersions():
+                return await self._summarize(message)
             case ResolveAgent():
                 return await self._resolve(message)
             case _:
                 assert_never(message)
 
     async def _show(self, message: ShowPackage) -> AgentDetail | PackageDetail:
-        package = await self._visible(message.caller, message.package, message.type)
+        package = await find_visible(self._records, message.caller, message.package, message.type)
         shown = None
         if message.version and message.version != "draft":
-            shown = await self._version(package, message.version)
+            shown = await find_version(self._records, package, message.version)
         org, application = message.caller.tenant
         if package.type != "agent":
             return package_detail(package, shown, await self._records.users(org, package.id))
         activity = await self._records.activity(application, package.id)
         return agent_detail(package, shown, activity, self._timeout_ceiling)
 
-    async def _visible(
-        self, caller: Caller, package: PackageId, kind: PackageType
-    ) -> StoredPackage:
-        found = await self._records.visible(*caller.tenant, package)
-        if found is None or found.type != kind:
-            code = "agent_not_found" if kind == "agent" else "not_found"
-            raise NotFound(f"there is no {kind} {package} in this application", code=code)
-        return found
+    async def _list_versions(self, message: ListVersions) -> list[VersionItem]:
+        found = await find_visible(self._records, message.caller, message.package, message.type)
+        return await self._records.versions(found.id)
 
-    async def _version(self, package: StoredPackage, query: str) -> StoredVersion:
-        version = package.choose(query)
-        found = await self._records.version(package.id, version) if version else None
-        if found is not None:
-            return found
-        if package.versions:
-            raise NotFound(f"no published version of {package.id} fits {query!r}")
-        raise NotFound(
-            f"{package.id} was never published: publish its draft, or ask for ?version=draft",
-            code="no_published_version",
+    async def _show_version(self, message: ShowVersion) -> VersionDetail:
+        found = await find_visible(self._records, message.caller, message.package, message.type)
+        return version_detail(found, await find_version(self._records, found, message.query))
+
+    async def _summarize(self, message: SummarizeVersions) -> VersionSummary:
+        found = await find_visible(self._records, message.caller, message.package, message.type)
+        return VersionSummary(
+            latest_published_version=found.latest, active_version=found.pinned or found.latest
         )
 
     async def _resolve(self, message: ResolveAgent) -> AgentDefinition:
         org, _ = message.caller.tenant
-        package = await self._visible(message.caller, message.package, "agent")
-        query = message.version or "published"
+        package = await find_visible(self._records, message.caller, message.package, "agent")
+        if not package.enabled:
+            raise NotFound(
+                f"{package.id} is switched off in this application: enable it first",
+                code="agent_not_installed_in_app",
+            )
+        query = message.version or package.pinned or "published"
         if package.source == "system" and query == "draft":
             query = "published"  # what the platform ships has no draft of its own
         if query == "draft":
             manifest, prompt = package.draft_manifest, package.draft_content
             label, ref = f"{manifest['version']} (draft)", "draft"
         else:
-            version = await self._version(package, query)
+            version = await find_version(self._records, package, query)
             manifest, prompt = version.manifest, version.content
             label = ref = version.version
         skills = await resolve_skills(

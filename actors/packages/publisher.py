@@ -1,7 +1,7 @@
 """Brings packages in: archives, manifests with their text, and what the platform ships."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, assert_never
 
@@ -11,14 +11,24 @@ from msgspec.structs import replace
 
 from actors.accounts import Caller
 from actors.ids import PackageId
-from actors.packages.archive import MIB, SINGLE_PACKAGE, ArchiveInvalid, open_archive
+from actors.packages.access import find_own
+from actors.packages.archive import (
+    MIB,
+    SINGLE_PACKAGE,
+    ArchiveInvalid,
+    open_archive,
+    write_archive,
+)
 from actors.packages.bundle import Bundle
 from actors.packages.content import ReadPackage, blob_key, make_package, read_package
+from actors.packages.drafts import draft_files
 from actors.packages.manifest import Manifest, PackageType
-from actors.packages.records import Publication, PublicationRecords
+from actors.packages.records import PackageRecords, Publication, PublicationRecords
 from actors.packages.shipped import publish_shipped
 from actors.packages.signature import Trust, judge
-from actors.runtime import Actor, Address, Lane, Refusal, Request, Unavailable
+from actors.packages.stored import keep_archive, read_files
+from actors.packages.versions import is_version
+from actors.runtime import Actor, Address, Lane, Refusal, Rejected, Request, Unavailable
 from actors.storage import Body, PutBlob, Storage, chunks, close_body, guarded
 
 log = structlog.get_logger("packages")
@@ -60,6 +70,19 @@ class CreatePackage(Request["Publisher", PackageId], frozen=True, kw_only=True):
     content: str | None
 
 
+class PublishDraft(Request["Publisher", str], frozen=True, kw_only=True):
+    """Publish the draft as `version`, by default that of its manifest; answers the version.
+
+    Refuses with `no_changes` when the draft is what is published under it, with `version_exists`
+    when something else is, and when the version is not higher than every one there is.
+    """
+
+    caller: Caller
+    type: PackageType
+    package: PackageId
+    version: str | None = None
+
+
 class InstallStarter(Request["Publisher", None], frozen=True, kw_only=True):
     """Give a new organization its own copy of the starter agent, named in `scope`.
 
@@ -70,7 +93,7 @@ class InstallStarter(Request["Publisher", None], frozen=True, kw_only=True):
     scope: str
 
 
-PublisherMessage: TypeAlias = ImportPackage | CreatePackage | InstallStarter
+PublisherMessage: TypeAlias = ImportPackage | CreatePackage | PublishDraft | InstallStarter
 
 
 class Publisher(Actor):
@@ -89,12 +112,14 @@ class Publisher(Actor):
     def __init__(
         self,
         records: PublicationRecords,
+        catalogue: PackageRecords,
         storage: Address[Storage],
         system_folders: Sequence[Path],
         trust: Trust,
     ) -> None:
         super().__init__()
         self._records = records
+        self._catalogue = catalogue
         self._storage = storage
         self._system_folders = system_folders
         self._trust = trust
@@ -109,6 +134,8 @@ class Publisher(Actor):
                 return await self._import(message)
             case CreatePackage():
                 return await self._create(message)
+            case PublishDraft():
+                return await self._publish_draft(message)
             case InstallStarter():
                 return await self._install_starter(message)
             case _:
@@ -141,8 +168,23 @@ class Publisher(Actor):
         await self._store(package, publication)
         return PackageId(package.id)
 
+    async def _publish_draft(self, message: PublishDraft) -> str:
+        draft = await find_own(self._catalogue, message.caller, message.package, message.type)
+        manifest = draft.draft_manifest
+        if message.version is not None:
+            if not is_version(message.version):
+                raise Rejected(f"{message.version!r} is no semantic version", param="version")
+            manifest = manifest | {"version": message.version}
+        base: dict[str, bytes] = {}
+        if draft.draft_archive is not None:
+            base = await read_files(self._storage, draft.draft_archive)
+        package = await asyncio.to_thread(_pack, manifest, draft.draft_content, base)
+        publication = publication_of(package, message.caller)
+        await self._store(package, replace(publication, of_draft=draft.lock_version))
+        return publication.version
+
     async def _install_starter(self, message: InstallStarter) -> None:
-        starter = await self._records.find(STARTER)
+        starter = await self._catalogue.find(STARTER)
         if starter is None:
             return
         manifest = starter.draft_manifest | {"name": f"@{message.scope}/hello-world"}
@@ -164,9 +206,15 @@ class Publisher(Actor):
         key = blob_key(publication.integrity)
         await self._storage.ask(PutBlob(key=key, body=chunks(package.archive)))
         await self._records.store(publication)
+        # Whoever deleted the last other name of this archive meanwhile has deleted the blob.
+        await keep_archive(self._storage, package.archive, publication.integrity)
 
     async def _publish_shipped(self, package: ReadPackage) -> None:
         await self._store(package, publication_of(package, None))
+
+
+def _pack(manifest: Manifest, content: str | None, base: Mapping[str, bytes]) -> ReadPackage:
+    return read_package(write_archive(draft_files(manifest, content, base)))
 
 
 def publication_of(package: ReadPackage, caller: Caller | None) -> Publication:

@@ -20,16 +20,37 @@ class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """A published version, whole."""
+    """A published version, whole; `artifact_size` is the size of its archive in bytes."""
 
+    id: int
     version: str
     integrity: str
+    artifact_size: int
     manifest: Manifest
     content: str | None
+    yanked: bool
+    yanked_reason: str | None
+    created_at: datetime
+
+
+class VersionItem(Resource, frozen=True, kw_only=True, rename=spell):
+    """A published version in a list."""
+
+    id: int
+    version: str
+    integrity: str
+    artifact_size: int
+    yanked: bool
+    created_by: UserId | None
+    created_at: datetime
 
 
 class StoredPackage(msgspec.Struct, frozen=True, kw_only=True):
-    """A package: its draft, and what was published of it, oldest version first."""
+    """A package: its draft, and what was published of it, oldest version first.
+
+    `draft_archive` is the integrity of the archive that holds the draft's other files. `pinned` is
+    the version the application in question asks for, where one is in question.
+    """
 
     id: PackageId
     org_id: OrgId | None
@@ -37,6 +58,7 @@ class StoredPackage(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     draft_manifest: Manifest
     draft_content: str | None
+    draft_archive: str | None = None
     unpublished_changes: bool
     lock_version: int
     forked_from: str | None
@@ -46,19 +68,31 @@ class StoredPackage(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     versions: list[VersionRow]
-    latest: str | None
+    tags: dict[str, str]
+    pinned: str | None = None
+    enabled: bool = True
+
+    @property
+    def latest(self) -> str | None:
+        """The version tagged `latest`."""
+        return self.tags.get("latest")
+
+    @property
+    def published(self) -> list[Published]:
+        """Its versions, as far as choosing is concerned."""
+        return [Published(v.version, v.yanked) for v in self.versions]
 
     def choose(self, query: str) -> str | None:
         """The version a query means, or None."""
-        published = [Published(v.version, v.yanked) for v in self.versions]
-        return choose(query, published, {"latest": self.latest} if self.latest else {})
+        return choose(query, self.published, self.tags)
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
     """A draft to be stored and, with `publish`, a version to be published of it.
 
     `org` is None for packages shipped with the platform. `force` overwrites an unpublished draft
-    and replaces the bytes of a published version.
+    and replaces the bytes of a published version. `of_draft` is the `lock_version` of the draft
+    that is published, None when it comes from elsewhere.
     """
 
     package: PackageId
@@ -75,6 +109,7 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     publish: bool = True
     only_new: bool = False
     force: bool = False
+    of_draft: int | None = None
 
     @property
     def version(self) -> str:
@@ -136,14 +171,25 @@ class AgentActivity(msgspec.Struct, frozen=True, kw_only=True):
 class PackageRecords(Protocol):
     """Where packages are read. Each method is one transaction."""
 
+    async def find(self, package: PackageId) -> StoredPackage | None:
+        """A package, whoever owns it."""
+        ...
+
     async def visible(
         self, org: OrgId, application: ApplicationId, package: PackageId
     ) -> StoredPackage | None:
-        """A package that is installed in this application, or shipped with the platform."""
+        """A package that is installed in this application, or shipped with the platform.
+
+        It tells the version the application is pinned to, and whether it is enabled there.
+        """
         ...
 
     async def version(self, package: PackageId, version: str) -> StoredVersion | None:
         """One published version, whole."""
+        ...
+
+    async def versions(self, package: PackageId) -> list[VersionItem]:
+        """Every published version, newest first."""
         ...
 
     async def items(
@@ -185,10 +231,6 @@ class PublicationRecords(Protocol):
         Installs the package in the publication's application. Two publications of one package
         wait for each other. Answers what happened: inserted, replaced, reused or drafted.
         """
-        ...
-
-    async def find(self, package: PackageId) -> StoredPackage | None:
-        """A package, whoever owns it."""
         ...
 
     async def system_integrities(self) -> dict[tuple[str, str], str]:

@@ -3,7 +3,7 @@
 from typing import Literal, TypeAlias
 
 from actors.packages.records import Publication, StoredPackage
-from actors.packages.versions import Published, moves_latest, newer_than_all
+from actors.packages.versions import highest, moves_latest, newer_than_all
 from actors.runtime import Conflict, Rejected
 
 Outcome: TypeAlias = Literal["inserted", "replaced", "reused", "drafted"]
@@ -26,6 +26,8 @@ def admit(existing: StoredPackage | None, publication: Publication) -> Outcome:
         raise Rejected(
             f"{name} is a package of type {existing.type}", code="type_mismatch", param="type"
         )
+    if publication.of_draft is not None:
+        return _admit_draft(existing, publication)
     if publication.org is not None and touches_draft(existing, publication):
         _check_draft(existing, publication)
     if not publication.publish:
@@ -61,6 +63,8 @@ def touches_draft(existing: StoredPackage | None, publication: Publication) -> b
     """Whether storing `publication` writes the draft. Bringing an older version does not."""
     if existing is None or not publication.publish:
         return True
+    if publication.of_draft is not None:
+        return existing.draft_manifest != publication.manifest
     if publication.org is None and existing.latest is not None:
         return moves_latest(publication.version, existing.latest)
     brought = publication.version, publication.integrity
@@ -85,6 +89,24 @@ def _check_draft(existing: StoredPackage, publication: Publication) -> None:
         )
 
 
+def _admit_draft(existing: StoredPackage, publication: Publication) -> Outcome:
+    version = publication.version
+    if existing.lock_version != publication.of_draft:
+        raise Conflict(f"the draft of {existing.id} was changed while it was published: try again")
+    if any(v.version == version for v in existing.versions):
+        if not existing.unpublished_changes:
+            raise Conflict(f"the draft is what {version} is: nothing changed", code="no_changes")
+        raise Conflict(
+            f"{existing.id}@{version} is published already: name a higher version",
+            code="version_exists",
+            param="version",
+        )
+    if not newer_than_all(version, existing.published):
+        top = highest([v.version for v in existing.versions])
+        raise Rejected(f"version {version} is not higher than {top}", param="version")
+    return "inserted"
+
+
 def _admit_version(existing: StoredPackage, publication: Publication) -> Outcome:
     version = publication.version
     for stored in existing.versions:
@@ -102,11 +124,10 @@ def _admit_version(existing: StoredPackage, publication: Publication) -> Outcome
         )
     if publication.org is None:
         return "inserted"  # whoever ships packages may bring an older version later
-    published = [Published(v.version, v.yanked) for v in existing.versions]
-    if not newer_than_all(version, published):
+    if not newer_than_all(version, existing.published):
+        top = highest([v.version for v in existing.versions])
         raise Rejected(
-            f"version {version} is not higher than {existing.versions[-1].version}, "
-            f"which is published",
+            f"version {version} is not higher than {top}, which is published",
             code="post_install_failed",
             param="version",
         )

@@ -74,6 +74,11 @@ def highest(versions: Sequence[str]) -> str:
     return str(max(Version(v) for v in versions))
 
 
+def is_stable(version: str) -> bool:
+    """Whether a version has no prerelease part."""
+    return not Version(version).prerelease
+
+
 def moves_latest(version: str, latest: str | None) -> bool:
     """Whether publishing `version` moves the tag `latest`: only a stable one that is not older."""
     parsed = Version(version)

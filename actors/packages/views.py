@@ -65,6 +65,28 @@ class PackageDetail(PackageItem, frozen=True, kw_only=True, rename=spell):
     has_unarchived_changes: bool
 
 
+class VersionDetail(Resource, frozen=True, kw_only=True, rename=spell):
+    """One published version of a package, with the tags that point at it."""
+
+    id: int
+    version: str
+    manifest: Manifest
+    content: str | None
+    integrity: str
+    artifact_size: int
+    yanked: bool
+    yanked_reason: str | None
+    created_at: datetime
+    dist_tags: list[str]
+
+
+class VersionSummary(Resource, frozen=True, kw_only=True, rename=spell):
+    """The latest published version, and the one that is used in an application."""
+
+    latest_published_version: str | None
+    active_version: str | None
+
+
 def split_name(package: str) -> tuple[str, str]:
     """Scope and name of a package id: `@acme/report` gives `@acme` and `report`."""
     scope, _, name = package.partition("/")
@@ -136,6 +158,12 @@ def package_detail(
         version_count=len(package.versions),
         has_unarchived_changes=package.unpublished_changes,
     )
+
+
+def version_detail(package: StoredPackage, version: StoredVersion) -> VersionDetail:
+    """The detail of one version of a package."""
+    tags = sorted(tag for tag, target in package.tags.items() if target == version.version)
+    return VersionDetail(**msgspec.structs.asdict(version), dist_tags=tags)
 
 
 def _dependencies(manifest: Manifest) -> dict[str, list[dict[str, Any]]]:

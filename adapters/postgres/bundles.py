@@ -2,21 +2,26 @@
 
 import asyncpg
 
-from actors.packages import Adopted, Publication, adopt, new_latest
-from adapters.postgres.package_rows import PACKAGE, stored_package
+from actors.ids import PackageId
+from actors.packages import Adopted, Publication, StoredPackage, adopt, new_latest
+from adapters.postgres.package_rows import PACKAGE, lock_archive, lock_package, stored_package
 from adapters.postgres.publications import PostgresPublicationRecords
 
 
 class PostgresBundleRecords(PostgresPublicationRecords):
     """`BundleRecords` over the pool."""
 
+    async def find(self, package: PackageId) -> StoredPackage | None:
+        row = await self._pool.fetchrow(f"{PACKAGE} WHERE p.id = $1", package)
+        return None if row is None else stored_package(row)
+
     async def adopt(self, publications: list[Publication]) -> list[Adopted]:
         async with self._pool.transaction() as connection:
             # In one order everywhere, so that two bundles never wait for each other.
             for package in sorted({publication.package for publication in publications}):
-                await connection.execute(
-                    "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", package
-                )
+                await lock_package(connection, package)
+            for integrity in sorted({publication.integrity for publication in publications}):
+                await lock_archive(connection, integrity)
             return [await self._adopt(connection, publication) for publication in publications]
 
     async def _adopt(self, connection: asyncpg.Connection, new: Publication) -> Adopted:

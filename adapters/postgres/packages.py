@@ -4,6 +4,7 @@ from typing import Any
 
 import asyncpg
 
+from actors.contract import pick
 from actors.ids import ApplicationId, OrgId, PackageId
 from actors.packages import (
     AgentActivity,
@@ -13,6 +14,7 @@ from actors.packages import (
     RunSummary,
     StoredPackage,
     StoredVersion,
+    VersionItem,
     split_name,
 )
 from adapters.postgres.package_rows import PACKAGE, stored_package
@@ -32,11 +34,21 @@ class PostgresPackageRecords:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
+    async def find(self, package: PackageId) -> StoredPackage | None:
+        row = await self._pool.fetchrow(f"{PACKAGE} WHERE p.id = $1", package)
+        return None if row is None else stored_package(row)
+
     async def visible(
         self, org: OrgId, application: ApplicationId, package: PackageId
     ) -> StoredPackage | None:
         row = await self._pool.fetchrow(
-            f"{PACKAGE} WHERE {VISIBLE} AND p.id = $3", org, application, package
+            f"""
+            SELECT f.*, pin.version AS pinned, coalesce(i.enabled, true) AS enabled
+            FROM ({PACKAGE} WHERE {VISIBLE} AND p.id = $3) f
+            LEFT JOIN application_packages i ON i.application_id = $2 AND i.package_id = f.id
+            LEFT JOIN package_versions pin ON pin.id = i.version_id
+            """,
+            *(org, application, package),
         )
         return None if row is None else stored_package(row)
 
@@ -50,12 +62,19 @@ class PostgresPackageRecords:
     async def version(self, package: PackageId, version: str) -> StoredVersion | None:
         row = await self._pool.fetchrow(
             """
-            SELECT version, integrity, manifest, content
+            SELECT id, version, integrity, artifact_size, manifest, content, yanked, yanked_reason,
+                   created_at
             FROM package_versions WHERE package_id = $1 AND version = $2
             """,
             *(package, version),
         )
         return None if row is None else StoredVersion(**dict(row))
+
+    async def versions(self, package: PackageId) -> list[VersionItem]:
+        rows = await self._pool.fetch(
+            "SELECT * FROM package_versions WHERE package_id = $1 ORDER BY id DESC", package
+        )
+        return [VersionItem(**pick(VersionItem, row)) for row in rows]
 
     async def items(
         self, org: OrgId, application: ApplicationId, kind: PackageType

@@ -3,8 +3,8 @@
 import asyncpg
 
 from actors.ids import PackageId
-from actors.packages import Publication, StoredPackage, admit, new_latest, touches_draft
-from adapters.postgres.package_rows import PACKAGE, stored_package
+from actors.packages import Publication, admit, new_latest, touches_draft
+from adapters.postgres.package_rows import PACKAGE, lock_archive, lock_package, stored_package
 from adapters.postgres.pool import Pool
 
 
@@ -16,9 +16,8 @@ class PostgresPublicationRecords:
 
     async def store(self, publication: Publication) -> str:
         async with self._pool.transaction() as connection:
-            await connection.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", publication.package
-            )
+            await lock_package(connection, publication.package)
+            await lock_archive(connection, publication.integrity)
             row = await connection.fetchrow(f"{PACKAGE} WHERE p.id = $1", publication.package)
             existing = None if row is None else stored_package(row)
             outcome = admit(existing, publication)
@@ -31,10 +30,6 @@ class PostgresPublicationRecords:
             if publication.application is not None:
                 await self._install(connection, publication)
         return outcome
-
-    async def find(self, package: PackageId) -> StoredPackage | None:
-        row = await self._pool.fetchrow(f"{PACKAGE} WHERE p.id = $1", package)
-        return None if row is None else stored_package(row)
 
     async def system_integrities(self) -> dict[tuple[str, str], str]:
         rows = await self._pool.fetch(

@@ -42,7 +42,7 @@ def test_whoever_ships_packages_may_bring_an_older_version_later() -> None:
         created_at=now,
         updated_at=now,
         versions=[VersionRow(version="1.1.0", integrity="sha256-y", yanked=False)],
-        latest="1.1.0",
+        tags={"latest": "1.1.0"},
     )
 
     assert admit(shipped, publication("1.0.0")) == "inserted"

@@ -1,6 +1,7 @@
 """What every Storage promises."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -44,6 +45,14 @@ async def test_a_blob_put_twice_keeps_the_last_body(storage: Address[Storage]) -
     await put(storage, "k", b"two")
 
     assert await read(storage, "k") == b"two"
+
+
+async def test_a_blob_closed_unread_holds_nothing(storage: Address[Storage]) -> None:
+    await put(storage, "a", b"x")
+    blob = await storage.ask(OpenBlob(key="a"))
+    await blob.aclose()
+    del blob
+    gc.collect()  # what is still open would warn now, and warnings are errors
 
 
 async def test_a_missing_blob_is_refused(storage: Address[Storage]) -> None:

@@ -18,6 +18,7 @@ from appstrate.http.routes import (
     realtime,
     runs,
     sink,
+    versions,
 )
 
 SUBJECTS = (
@@ -29,6 +30,7 @@ SUBJECTS = (
     applications,
     models,
     packages,
+    versions,
     bundles,
     agents,
     runs,

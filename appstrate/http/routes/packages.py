@@ -8,6 +8,7 @@ from actors.contract import spell
 from actors.packages import (
     AgentDetail,
     CreatePackage,
+    EditDraft,
     ImportPackage,
     ListPackages,
     PackageDetail,
@@ -18,23 +19,26 @@ from actors.packages import (
 from actors.runtime import Rejected
 from appstrate.http.call import UPLOAD, Call, Page, Query, Routes, Scope, page
 from appstrate.http.files import uploaded_file
+from appstrate.http.routes.folders import FOLDERS
 
 routes = Routes()
 
 FORCE = Query("force", "`true` replaces a draft and a published version.", {"type": "boolean"})
 VERSION = Query("version", "`draft` (the default), `published`, a version, a range or a tag.")
-FOLDERS: dict[str, PackageType] = {
-    "agents": "agent",
-    "skills": "skill",
-    "integrations": "integration",
-    "mcp-servers": "mcp-server",
-}
 
 
 class PackageBody(msgspec.Struct, kw_only=True):
     """A manifest and the package's text."""
 
     manifest: dict[str, Any]
+    content: str | None = None
+
+
+class DraftBody(msgspec.Struct, kw_only=True):
+    """A draft to be written over the one at `lock_version`; what is left out stays."""
+
+    lock_version: int
+    manifest: dict[str, Any] | None = None
     content: str | None = None
 
 
@@ -112,6 +116,27 @@ def _register(folder: str, kind: PackageType) -> None:
                 caller=call.caller, type=kind, package=call.package, version=call.query("version")
             )
         )
+
+    @routes.add(
+        "PUT",
+        f"/api/packages/{folder}/{{scope}}/{{name}}",
+        Scope.APPLICATION,
+        f"{folder}:write",
+        body=DraftBody,
+    )
+    async def edit_draft(call: Call, body: DraftBody) -> AgentDetail | PackageDetail:
+        """Write the draft anew; it is published by a call of its own."""
+        edit = EditDraft(
+            caller=call.caller,
+            type=kind,
+            package=call.package,
+            lock_version=body.lock_version,
+            manifest=body.manifest,
+            content=body.content,
+        )
+        await call.at.curator.ask(edit)
+        shown = ShowPackage(caller=call.caller, type=kind, package=call.package)
+        return await call.at.packages.ask(shown)
 
 
 for _folder, _kind in FOLDERS.items():
