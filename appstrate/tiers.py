@@ -160,7 +160,7 @@ def in_process(
             packages,
             settings.limits.timeout_ceiling_seconds,
         ),
-        artifacts=partial(Artifacts, at.storage),
+        artifacts=partial(Artifacts, packages, at.storage),
         publisher=partial(
             Publisher,
             PostgresPublicationRecords(pool),

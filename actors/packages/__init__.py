@@ -5,7 +5,13 @@ brings single packages in, Bundles whole ones in and out, and Curator changes wh
 """
 
 from actors.packages.artifacts import Artifacts as Artifacts
+from actors.packages.artifacts import FileList as FileList
+from actors.packages.artifacts import ListFiles as ListFiles
+from actors.packages.artifacts import OpenArchive as OpenArchive
+from actors.packages.artifacts import OpenFile as OpenFile
 from actors.packages.artifacts import OpenRunBundle as OpenRunBundle
+from actors.packages.artifacts import PackageArchive as PackageArchive
+from actors.packages.artifacts import PackageFile as PackageFile
 from actors.packages.bundles import BundleLimits as BundleLimits
 from actors.packages.bundles import Bundles as Bundles
 from actors.packages.bundles import ExportBundle as ExportBundle
@@ -24,6 +30,7 @@ from actors.packages.definition import AgentDefinition as AgentDefinition
 from actors.packages.definition import BundlePart as BundlePart
 from actors.packages.definition import SkillFacts as SkillFacts
 from actors.packages.drafts import Draft as Draft
+from actors.packages.files import FileEntry as FileEntry
 from actors.packages.manifest import Manifest as Manifest
 from actors.packages.manifest import PackageType as PackageType
 from actors.packages.packages import ListAgents as ListAgents

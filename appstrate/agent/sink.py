@@ -21,6 +21,7 @@ HEARTBEAT_SECONDS = 15.0
 FIRST_BACKOFF = 0.12
 LONGEST_BACKOFF = 5.0
 GIVE_UP_SECONDS = 120.0
+FINAL_CODES = (b"bundle_integrity_mismatch",)  # asking again does not mend these
 
 
 class SinkError(Exception):
@@ -158,7 +159,8 @@ class Sink:
             except ConnectionLost as error:
                 problem = str(error)
             else:
-                if response.status != 429 and response.status < 500:
+                passing = response.status == 429 or response.status >= 500
+                if not passing or any(code in answer for code in FINAL_CODES):
                     return response, answer
                 problem = f"HTTP {response.status}"
             if time.monotonic() + wait > deadline:

@@ -13,9 +13,13 @@ from support.fake_model import FakeModel, fake_model
 
 
 @pytest.fixture(scope="session")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Server]:
-    data = tmp_path_factory.mktemp("data")
-    settings = read_settings({"DATA_DIR": str(data), "PORT": "0", "APP_ENV": "test"})
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+async def server(data_folder: Path) -> AsyncIterator[Server]:
+    settings = read_settings({"DATA_DIR": str(data_folder), "PORT": "0", "APP_ENV": "test"})
     async with serving(settings) as running:
         yield running
 

@@ -76,6 +76,7 @@ IN_PATH: dict[str, Callable[[Things, str], str]] = {
     "scope": lambda things, path: things.package(path).split("/")[0],
     "name": lambda things, path: things.package(path).split("/")[1],
     "version": lambda _things, _path: VERSION,
+    "tag": lambda _things, _path: "beta",
     "run": lambda things, _path: things.run,
     "key": lambda things, _path: things.key,
     "credential": lambda things, _path: things.credential,

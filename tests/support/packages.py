@@ -57,7 +57,10 @@ def archive(files: dict[str, str | bytes]) -> bytes:
             # ZipInfo cuts a name at a NUL; a hostile writer does not.
             entry = zipfile.ZipInfo(path.replace("\0", "\x01"))
             zip_file.writestr(entry, content, zipfile.ZIP_DEFLATED)
-    return buffer.getvalue().replace(b"\x01b", b"\0b")
+    content = buffer.getvalue()
+    for path in files:
+        content = content.replace(path.replace("\0", "\x01").encode(), path.encode())
+    return content
 
 
 def agent_archive(manifest: dict[str, Any] | None = None, prompt: str = "Write it.") -> bytes:
