@@ -5,11 +5,22 @@ from typing import Any
 
 from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.database import Database
+from actors.idempotency import Idempotency
 from actors.models import Models
 from actors.packages import Artifacts, Bundles, Curator, Packages, Publisher
 from actors.pubsub import PubSub
-from actors.runs import Launcher, RunEvidence, RunLog, RunManager, RunSink, RunSupervisor
+from actors.runs import (
+    Launcher,
+    RunDispatcher,
+    RunEvidence,
+    RunLog,
+    RunManager,
+    RunSink,
+    RunSupervisor,
+    RunWatchdog,
+)
 from actors.runtime import Address
+from actors.sidecar_pool import SidecarPool
 from actors.storage import Storage
 
 
@@ -30,12 +41,16 @@ class Addresses:
     bundles: Address[Bundles]
     curator: Address[Curator]
     models: Address[Models]
+    sidecar_pool: Address[SidecarPool]
     run_supervisor: Address[RunSupervisor]
     run_sink: Address[RunSink]
+    run_dispatcher: Address[RunDispatcher]
+    run_watchdog: Address[RunWatchdog]
     run_manager: Address[RunManager]
     launcher: Address[Launcher]
     run_log: Address[RunLog]
     run_evidence: Address[RunEvidence]
+    idempotency: Address[Idempotency]
 
 
 def new_addresses() -> Addresses:

@@ -12,7 +12,8 @@ import msgspec
 from actors.accounts import AccessPolicy
 from actors.egress import Egress
 from actors.packages import BundleLimits, Policy, Trust, TrustedKey, public_key_problem
-from actors.runs import RunLimits
+from actors.runs import Capacity, Liveness, RunLimits
+from adapters.local.machine import memory_bytes, processors, runs_carried
 from adapters.local.settings import LocalExecutorSettings, LocalStorageSettings
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
 from appstrate.admission import Claim, read_access
@@ -54,6 +55,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database: EmbeddedSettings | ExternalSettings
     storage: LocalStorageSettings
     executor: LocalExecutorSettings
+    pool_size: int
+    capacity: Capacity
+    liveness: Liveness
     limits: RunLimits
     trust: Trust
     bundle_limits: BundleLimits
@@ -132,6 +136,9 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
             root=Path(read.text("FS_STORAGE_PATH", str(data_dir / "storage"))).expanduser()
         ),
         executor=LocalExecutorSettings(root=data_dir / "runs"),
+        pool_size=read.integer("SIDECAR_POOL_SIZE", 2, most=100),
+        capacity=_capacity(read),
+        liveness=_liveness(read),
         limits=read.strict("PLATFORM_RUN_LIMITS", RunLimits),
         trust=_trust(read),
         bundle_limits=_bundle_limits(read),
@@ -150,6 +157,31 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     if read.problems:
         raise SettingsError(read.problems)
     return settings
+
+
+def _capacity(read: Reader) -> Capacity:
+    cores = processors()
+    carried = runs_carried(cores, memory_bytes())
+    return Capacity(
+        live=read.integer("MAX_CONCURRENT_RUNS", carried, least=1, most=10_000), starting=cores
+    )
+
+
+def _liveness(read: Reader) -> Liveness:
+    heartbeat = read.integer("RUN_HEARTBEAT_INTERVAL_SECONDS", 15, least=1, most=3600)
+    stall = read.integer("RUN_STALL_THRESHOLD_SECONDS", 60, least=1, most=86_400)
+    if stall < 3 * heartbeat:
+        read.problem(
+            "RUN_STALL_THRESHOLD_SECONDS",
+            f"must be at least three times RUN_HEARTBEAT_INTERVAL_SECONDS ({heartbeat}), "
+            "or runs that are well would be taken for dead",
+        )
+    return Liveness(
+        heartbeat=heartbeat,
+        stall=stall,
+        boot_deadline=read.integer("RUN_BOOT_DEADLINE_SECONDS", 300, least=1, most=86_400),
+        interval=read.integer("RUN_WATCHDOG_INTERVAL_SECONDS", 15, least=1, most=3600),
+    )
 
 
 def _database(read: Reader, data_dir: Path) -> EmbeddedSettings | ExternalSettings:

@@ -13,6 +13,7 @@ from typing import Any
 from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.addresses import Addresses
 from actors.database import Database
+from actors.idempotency import Idempotency
 from actors.models import Models
 from actors.packages import Artifacts, Bundles, Curator, Packages, Publisher
 from actors.pubsub import PubSub
@@ -21,25 +22,31 @@ from actors.runs import (
     Launcher,
     LiveRun,
     Places,
+    RunDispatcher,
     RunEvidence,
     RunLog,
     RunManager,
     RunSecrets,
     RunSink,
     RunSupervisor,
+    RunWatchdog,
     environment,
 )
 from actors.runtime import Child
+from actors.sidecar_pool import SidecarPool
 from actors.storage import Storage
 from actors.vault import Vault
 from adapters.local.executor import LocalExecutor
 from adapters.local.pubsub import LocalPubSub
+from adapters.local.sidecar_pool import LocalSidecarPool
 from adapters.local.storage import LocalStorage
 from adapters.postgres.accounts import PostgresAccountRecords
 from adapters.postgres.applications import PostgresApplicationRecords
 from adapters.postgres.bundles import PostgresBundleRecords
 from adapters.postgres.curation import PostgresCurationRecords
 from adapters.postgres.evidence import PostgresEvidenceRecords
+from adapters.postgres.executions import PostgresExecutionRecords
+from adapters.postgres.idempotency import PostgresIdempotencyRecords
 from adapters.postgres.members import PostgresMemberRecords
 from adapters.postgres.models import PostgresModelRecords
 from adapters.postgres.organizations import PostgresOrganizationRecords
@@ -71,12 +78,16 @@ class Plan:
     bundles: Callable[[], Bundles]
     curator: Callable[[], Curator]
     models: Callable[[], Models]
+    sidecar_pool: Callable[[], SidecarPool]
     run_supervisor: Callable[[], RunSupervisor]
     run_sink: Callable[[], RunSink]
+    run_dispatcher: Callable[[], RunDispatcher]
+    run_watchdog: Callable[[], RunWatchdog]
     run_manager: Callable[[], RunManager]
     launcher: Callable[[], Launcher]
     run_log: Callable[[], RunLog]
     run_evidence: Callable[[], RunEvidence]
+    idempotency: Callable[[], Idempotency]
 
     def children(self, at: Addresses) -> list[Child[Any]]:
         """The plan as the children of a supervisor."""
@@ -126,13 +137,15 @@ def in_process(
     vault = Vault(keys.encryption, keys.encryption_active)
     secrets = RunSecrets(vault, keys.run_tokens)
     runs, evidence = PostgresRunRecords(pool), PostgresEvidenceRecords(pool)
+    executions = PostgresExecutionRecords(pool)
     packages = PostgresPackageRecords(pool)
     executor = LocalExecutor(settings.executor, identity.instance, AGENT_PROGRAM)
     live_run = partial(
         LiveRun,
         records=runs,
+        executions=executions,
         pubsub=at.pubsub,
-        executor=executor,
+        pool=at.sidecar_pool,
         environment=partial(
             environment,
             places=places,
@@ -140,6 +153,7 @@ def in_process(
             tool_result_bytes=settings.tool_result_bytes,
         ),
         identity=identity,
+        liveness=settings.liveness,
         evidence=evidence,
     )
     embedded = settings.database
@@ -179,7 +193,8 @@ def in_process(
         ),
         curator=partial(Curator, PostgresCurationRecords(pool), packages, at.storage),
         models=partial(Models, PostgresModelRecords(pool), vault, settings.egress),
-        run_supervisor=partial(RunSupervisor, live_run, executor, runs, at.pubsub),
+        sidecar_pool=partial(LocalSidecarPool, executor, settings.pool_size),
+        run_supervisor=partial(RunSupervisor, live_run, runs, at.pubsub, settings.capacity),
         run_sink=partial(
             RunSink,
             runs,
@@ -188,10 +203,38 @@ def in_process(
             secrets,
             signature_seconds=settings.signature_seconds,
         ),
-        run_manager=partial(RunManager, runs, at.pubsub, at.run_supervisor, secrets, identity),
+        run_dispatcher=partial(
+            RunDispatcher,
+            runs,
+            executions,
+            at.run_supervisor,
+            pubsub=at.pubsub,
+            secrets=secrets,
+            identity=identity,
+            most_of_organization=settings.limits.max_concurrent_per_org,
+        ),
+        run_watchdog=partial(
+            RunWatchdog,
+            runs,
+            executions,
+            at.pubsub,
+            at.run_supervisor,
+            identity=identity,
+            liveness=settings.liveness,
+        ),
+        run_manager=partial(
+            RunManager,
+            runs,
+            at.pubsub,
+            at.run_supervisor,
+            at.run_dispatcher,
+            secrets,
+            most_pending_of_organization=settings.limits.max_pending_per_org,
+        ),
         launcher=partial(Launcher, at.packages, at.models, settings.limits),
         run_log=partial(RunLog, runs),
         run_evidence=partial(RunEvidence, evidence, at.run_log),
+        idempotency=partial(Idempotency, PostgresIdempotencyRecords(pool), vault, identity),
     )
 
 

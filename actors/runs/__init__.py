@@ -1,4 +1,7 @@
-"""Ports RunSupervisor, RunSink, RunManager, Launcher and RunLog: runs from a wish to a verdict."""
+"""Runs from a wish to a verdict.
+
+Ports Launcher, RunManager, RunDispatcher, RunSupervisor, RunSink, RunWatchdog, RunLog, RunEvidence.
+"""
 
 from actors.runs.assignment import Places as Places
 from actors.runs.assignment import environment as environment
@@ -13,9 +16,9 @@ from actors.runs.evidence import Ending as Ending
 from actors.runs.evidence import Evidence as Evidence
 from actors.runs.evidence import EvidenceRecords as EvidenceRecords
 from actors.runs.evidence import ModelCall as ModelCall
-from actors.runs.executor import Executor as Executor
-from actors.runs.executor import Exit as Exit
-from actors.runs.executor import Slot as Slot
+from actors.runs.executions import ClaimedRun as ClaimedRun
+from actors.runs.executions import ExecutionRecords as ExecutionRecords
+from actors.runs.executions import Hold as Hold
 from actors.runs.explanation import Explanation as Explanation
 from actors.runs.finalize import Facts as Facts
 from actors.runs.finalize import Report as Report
@@ -23,8 +26,10 @@ from actors.runs.finalize import Verdict as Verdict
 from actors.runs.finalize import decide as decide
 from actors.runs.launcher import Launcher as Launcher
 from actors.runs.launcher import PlanRun as PlanRun
-from actors.runs.live_run import Identity as Identity
 from actors.runs.live_run import LiveRun as LiveRun
+from actors.runs.liveness import Identity as Identity
+from actors.runs.liveness import Liveness as Liveness
+from actors.runs.liveness import SilentRun as SilentRun
 from actors.runs.plan import RunPlan as RunPlan
 from actors.runs.records import DocumentCounts as DocumentCounts
 from actors.runs.records import Ended as Ended
@@ -35,8 +40,10 @@ from actors.runs.records import RunFacts as RunFacts
 from actors.runs.records import RunPage as RunPage
 from actors.runs.records import RunQuery as RunQuery
 from actors.runs.records import RunRecords as RunRecords
-from actors.runs.records import WaitingRun as WaitingRun
 from actors.runs.rules import RunLimits as RunLimits
+from actors.runs.run_dispatcher import DrainRuns as DrainRuns
+from actors.runs.run_dispatcher import RunDispatcher as RunDispatcher
+from actors.runs.run_dispatcher import RunWaits as RunWaits
 from actors.runs.run_evidence import ExplainRun as ExplainRun
 from actors.runs.run_evidence import NoteModelCall as NoteModelCall
 from actors.runs.run_evidence import RunEvidence as RunEvidence
@@ -55,6 +62,12 @@ from actors.runs.run_sink import IngestReply as IngestReply
 from actors.runs.run_sink import ModelRoute as ModelRoute
 from actors.runs.run_sink import ReadDefinition as ReadDefinition
 from actors.runs.run_sink import RunSink as RunSink
+from actors.runs.run_supervisor import AwaitIdle as AwaitIdle
+from actors.runs.run_supervisor import Capacity as Capacity
+from actors.runs.run_supervisor import ReadLiveRuns as ReadLiveRuns
 from actors.runs.run_supervisor import RunSupervisor as RunSupervisor
+from actors.runs.run_watchdog import PatrolRuns as PatrolRuns
+from actors.runs.run_watchdog import RunWatchdog as RunWatchdog
+from actors.runs.run_watchdog import SweepRuns as SweepRuns
 from actors.runs.signing import RunSecrets as RunSecrets
 from actors.runs.signing import SignedRequest as SignedRequest

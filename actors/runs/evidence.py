@@ -7,8 +7,8 @@ import msgspec
 
 from actors.contract import Resource, spell
 from actors.ids import RunId
-from actors.runs.executor import Exit
 from actors.runs.records import LogLine, Run
+from actors.sidecar_pool import Exit
 
 MOST_CALLS = 500
 GAVE_UP = "the run ended before the answer was whole"

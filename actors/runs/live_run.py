@@ -8,34 +8,30 @@ from typing import TypeAlias, assert_never
 import msgspec
 import structlog
 
-from actors.ids import InstanceId
 from actors.packages.manifest import integrations
 from actors.pubsub import PubSub
 from actors.runs.assignment import Environment
 from actors.runs.conclude import announce, announce_lines, conclude_surely
 from actors.runs.events import LogEntry
 from actors.runs.evidence import EvidenceRecords
-from actors.runs.executor import Executor, Exit, Slot
+from actors.runs.executions import ExecutionRecords
 from actors.runs.finalize import Report
+from actors.runs.liveness import Identity, Liveness
 from actors.runs.plan import RunPlan
 from actors.runs.records import RunRecords
 from actors.runtime import Actor, Address, Lane, Request, Unavailable
 from actors.scrub import scrub
+from actors.sidecar_pool import AcquireSlot, Exit, SidecarPool, Slot
 
 log = structlog.get_logger("runs")
-
-BOOT_GRACE = 300.0
-"""Seconds a run may take beyond its own budget before the platform ends it."""
 
 EXIT_GRACE = 2.0
 """Seconds a program may take to exit after it has reported."""
 
+ACQUIRE_SECONDS = 10.0
+"""Seconds for which a slot is tried for."""
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Which instance this is, and which of its lives."""
-
-    instance: InstanceId
-    boot: str
+ACQUIRE_PAUSE = 0.5
 
 
 class StopExecution(Request["LiveRun", None], frozen=True, kw_only=True):
@@ -65,22 +61,27 @@ class LiveRun(Actor):
         secret: str,
         *,
         records: RunRecords,
+        executions: ExecutionRecords,
         pubsub: Address[PubSub],
-        executor: Executor,
+        pool: Address[SidecarPool],
         environment: Environment,
         identity: Identity,
         evidence: EvidenceRecords,
+        liveness: Liveness,
     ) -> None:
         super().__init__()
         self._plan = plan
         self._secret = secret
         self._records = records
         self._pubsub = pubsub
-        self._executor = executor
+        self._executions = executions
+        self._pool = pool
         self._environment = environment
         self._identity = identity
         self._evidence = evidence
         self._secrets: list[str] = [secret]
+        self._longest = plan.timeout + liveness.boot_deadline
+        self._boot_deadline = liveness.boot_deadline
         self._report: Report | None = None
         self._interrupted = asyncio.Event()
         self._over = asyncio.Event()
@@ -112,13 +113,13 @@ class LiveRun(Actor):
     async def _execute(self) -> Report | None:
         """Run the program to its end and say what happened; None when there is nothing to say."""
         began = time.monotonic()
+        slot = await self._acquire()
+        if slot is None:
+            return None
+        slot_seconds, assigned = time.monotonic() - began, False
         try:
-            slot = await self._executor.make()
-        except OSError as error:
-            return Report(status="failed", error=f"The agent process could not start: {error}")
-        assigned = False
-        try:
-            if not await self._mark_started(time.monotonic() - began):
+            # Stopped before it has started, a run stays pending, unless who stopped it ends it.
+            if self._interrupted.is_set() or not await self._mark_started(slot_seconds):
                 return None
             environment = self._environment(self._plan, self._secret)
             self._secrets += [environment.get("MODEL_API_KEY", "")]
@@ -144,9 +145,28 @@ class LiveRun(Actor):
         tail = [scrub(line, self._secrets) for line in exit_.tail]
         return msgspec.structs.replace(exit_, tail=tail)
 
+    async def _acquire(self) -> Slot | None:
+        """A slot, tried for again while the pool comes back or the machine is out of something.
+
+        None when the run is stopped meanwhile.
+        """
+        deadline = asyncio.get_running_loop().time() + ACQUIRE_SECONDS
+        while not self._interrupted.is_set():
+            try:
+                return await self._pool.ask(AcquireSlot())
+            except Unavailable:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(ACQUIRE_PAUSE)
+        return None
+
     async def _mark_started(self, slot_seconds: float) -> bool:
         plan = self._plan
-        deadline = datetime.now(UTC) + timedelta(seconds=plan.timeout + BOOT_GRACE)
+        now = datetime.now(UTC)
+        times = (
+            now + timedelta(seconds=self._boot_deadline),
+            now + timedelta(seconds=self._longest),
+        )
         starting = LogEntry(
             event="progress",
             level="info",
@@ -154,8 +174,7 @@ class LiveRun(Actor):
             data={"platform": True, "phase": "started", "slotMs": round(slot_seconds * 1000)},
         )
         told = [*map(_dropped, integrations(plan.agent.manifest)), starting]
-        who = self._identity
-        started = await self._records.start(plan.run, who.instance, who.boot, deadline, told)
+        started = await self._executions.start(plan.run, self._identity, times, told)
         if started is None:
             return False
         run, lines = started
@@ -167,9 +186,8 @@ class LiveRun(Actor):
         exiting = asyncio.ensure_future(slot.wait())
         interrupted = asyncio.ensure_future(self._interrupted.wait())
         try:
-            within = self._plan.timeout + BOOT_GRACE
             await asyncio.wait(
-                (exiting, interrupted), timeout=within, return_when=asyncio.FIRST_COMPLETED
+                (exiting, interrupted), timeout=self._longest, return_when=asyncio.FIRST_COMPLETED
             )
             if exiting.done():
                 return self._report or _report_of(self._scrubbed(exiting.result()))

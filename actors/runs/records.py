@@ -11,7 +11,6 @@ from actors.ids import (
     ApiKeyId,
     ApplicationId,
     CredentialId,
-    InstanceId,
     OrgId,
     PackageId,
     RunId,
@@ -148,14 +147,6 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     closed: bool
 
 
-class WaitingRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A pending run and what starting it needs. No plan: what is stored cannot be read."""
-
-    run: RunId
-    plan: RunPlan | None
-    sealed_secret: str
-
-
 class Ingested(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an event.
 
@@ -200,17 +191,16 @@ class RunRecords(Protocol):
     """
 
     async def launch(
-        self, plan: RunPlan, sealed_secret: str, expires_at: datetime, first: LogEntry
-    ) -> tuple[Run, LogLine]:
-        """Insert a pending run with its number, its sink and the first line of its log."""
-        ...
+        self,
+        plan: RunPlan,
+        sealed_secret: str,
+        expires_at: datetime,
+        first: LogEntry,
+        most_pending: int,
+    ) -> tuple[Run, LogLine] | None:
+        """Insert a pending run with its number, its sink and the first line of its log.
 
-    async def start(
-        self, run: RunId, instance: InstanceId, boot: str, deadline: datetime, lines: list[LogEntry]
-    ) -> tuple[Run, list[LogLine]] | None:
-        """Pending → running, executed by this instance. None when it is pending no more.
-
-        Its sink stays open until `deadline` at least.
+        None when `most_pending` of its organization wait already.
         """
         ...
 
@@ -242,20 +232,6 @@ class RunRecords(Protocol):
 
     async def abandon(self, run: RunId, error: str, now: datetime) -> Ended | None:
         """End a run as failed, looking at nothing it left. None when it had ended."""
-        ...
-
-    async def claim_instance(self, instance: InstanceId, boot: str, lease: float) -> None:
-        """Say that this boot of this instance lives, for `lease` seconds from now."""
-        ...
-
-    async def orphans(self, instance: InstanceId, boot: str) -> list[RunId]:
-        """Running runs whose executor is dead: an earlier boot of this instance, or an instance
-        whose lease has run out.
-        """
-        ...
-
-    async def pending(self, age: float) -> list[WaitingRun]:
-        """Runs that wait to be started since `age` seconds or more, oldest first."""
         ...
 
     async def run(self, org: OrgId, application: ApplicationId, run: RunId) -> Run | None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from actors.runs.evidence import ModelCall
-from actors.runs.executor import Exit
+from actors.sidecar_pool import Exit
 
 QUOTA = re.compile(r"quota|billing|credit|insufficient|payment|balance", re.IGNORECASE)
 TOO_LONG = re.compile(

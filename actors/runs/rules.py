@@ -18,6 +18,7 @@ class RunLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     timeout_ceiling_seconds: Annotated[float, msgspec.Meta(gt=0)] = 1800
     per_org_global_rate_per_min: Annotated[int, msgspec.Meta(ge=1)] = 200
     max_concurrent_per_org: Annotated[int, msgspec.Meta(ge=1)] = 50
+    max_pending_per_org: Annotated[int, msgspec.Meta(ge=1)] = 1000
     agent_memory_ceiling_mb: Annotated[int, msgspec.Meta(ge=1)] = 1536
     agent_cpu_ceiling: Annotated[float, msgspec.Meta(gt=0)] = 2
 

@@ -15,7 +15,7 @@ from actors.runs.conclude import announce_lines, conclude
 from actors.runs.events import Effects, effects, read_event
 from actors.runs.finalize import read_report
 from actors.runs.records import RunFacts, RunRecords
-from actors.runs.run_supervisor import ReleaseLiveRun, RunSupervisor
+from actors.runs.run_supervisor import ReleaseLiveRun, RunBegan, RunSupervisor
 from actors.runs.signing import RunSecrets, SignedRequest, verify
 from actors.runtime import Actor, Address, Lane, NotFound, Rejected, Request
 
@@ -190,6 +190,7 @@ class RunSink(Actor):
         if len(self._known) >= KNOWN_RUNS:
             self._known.clear()
         self._known[facts.run] = facts, secret
+        self._live.tell(RunBegan(run=facts.run))
 
     def _closed(self, run: RunId) -> Rejected:
         self._known.pop(run, None)

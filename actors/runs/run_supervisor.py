@@ -1,15 +1,15 @@
-"""The parent of live runs: it outlives a restart of RunManager, and so do they."""
+"""The parent of live runs: it outlives a restart of whoever starts them, and so do they."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any, TypeAlias, assert_never
 
+import msgspec
 import structlog
 
 from actors.ids import RunId
 from actors.pubsub import PubSub
 from actors.runs.conclude import conclude_surely
-from actors.runs.executor import Executor
 from actors.runs.finalize import Report
 from actors.runs.live_run import LiveRun, Reported, StopExecution
 from actors.runs.plan import RunPlan
@@ -19,6 +19,23 @@ from actors.runtime import Actor, Address, Lane, Request, Unavailable
 log = structlog.get_logger("runs")
 
 STOP_SECONDS = 10.0
+START_SECONDS = 10.0
+"""Seconds after which a run that has given no sign counts as started all the same."""
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """How many runs may live here, and how many of them may be starting at the same time.
+
+    Starting is what costs processor time: imports, a workspace, a bundle. A run that waits for its
+    model costs next to nothing, so the two bounds have nothing to do with each other.
+    """
+
+    live: int
+    starting: int
+
+
+class AwaitPlace(Request["RunSupervisor", None], frozen=True, kw_only=True):
+    """Wait until one more run may be started here. There is one asker."""
 
 
 class StartLiveRun(Request["RunSupervisor", None], frozen=True, kw_only=True):
@@ -26,6 +43,12 @@ class StartLiveRun(Request["RunSupervisor", None], frozen=True, kw_only=True):
 
     plan: RunPlan
     secret: str
+
+
+class RunBegan(Request["RunSupervisor", None], frozen=True, kw_only=True):
+    """A run has spoken for the first time: its start is over."""
+
+    run: RunId
 
 
 class StopLiveRun(Request["RunSupervisor", bool], frozen=True, kw_only=True):
@@ -44,53 +67,85 @@ class ReleaseLiveRun(Request["RunSupervisor", None], frozen=True, kw_only=True):
     run: RunId
 
 
-RunSupervisorMessage: TypeAlias = StartLiveRun | StopLiveRun | ReleaseLiveRun
+class ReadLiveRuns(Request["RunSupervisor", list[RunId]], frozen=True, kw_only=True):
+    """The runs that are executed here."""
+
+
+class AwaitIdle(Request["RunSupervisor", None], frozen=True, kw_only=True):
+    """Wait until no run is executed here."""
+
+
+RunSupervisorMessage: TypeAlias = (
+    AwaitPlace | StartLiveRun | RunBegan | StopLiveRun | ReleaseLiveRun | ReadLiveRuns | AwaitIdle
+)
 
 
 class RunSupervisor(Actor):
     """Keeps a LiveRun for each run executed here: never restarted, always accounted for.
 
-    At its start it ends what a killed life of this server left running. When it stops, it ends
-    every run, each with a reason.
+    When it stops, it ends every run, each with a reason.
     """
 
-    lanes = (Lane("stops", 64, (StopLiveRun,)), Lane("rest", 32))
+    lanes = (
+        Lane("waits", 4, (AwaitPlace, AwaitIdle)),
+        Lane("stops", 64, (StopLiveRun,)),
+        Lane("rest", 32),
+    )
 
     def __init__(
         self,
         make: Callable[[RunPlan, str], LiveRun],
-        executor: Executor,
         records: RunRecords,
         pubsub: Address[PubSub],
+        capacity: Capacity,
     ) -> None:
         super().__init__()
         self._make = make
-        self._executor = executor
         self._records = records
         self._pubsub = pubsub
+        self._capacity = capacity
         self._live: dict[RunId, tuple[Address[LiveRun], LiveRun]] = {}
-
-    async def started(self) -> None:
-        left = await self._executor.sweep()
-        if left:
-            log.warning("ended processes of an earlier life", count=left)
+        self._starting: dict[RunId, asyncio.TimerHandle] = {}
+        self._changed = asyncio.Event()
 
     async def stopped(self) -> None:
         report = Report(status="failed", error="The server was stopped while the run was active.")
         await asyncio.gather(*(self._stop_run(run, report) for run in list(self._live)))
+        for timer in self._starting.values():
+            timer.cancel()
 
     async def receive(self, message: RunSupervisorMessage) -> Any:
         match message:
+            case AwaitPlace():
+                return await self._until(self._has_place)
             case StartLiveRun():
                 return self._start(message)
+            case RunBegan():
+                return self._began(message.run)
             case StopLiveRun():
                 return await self._stop_run(message.run, message.report)
             case ReleaseLiveRun():
                 if message.run in self._live:
                     self._live[message.run][0].tell(Reported())
                 return None
+            case ReadLiveRuns():
+                return list(self._live)
+            case AwaitIdle():
+                return await self._until(lambda: not self._live)
             case _:
                 assert_never(message)
+
+    def _has_place(self) -> bool:
+        most = self._capacity
+        return len(self._live) < most.live and len(self._starting) < most.starting
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await self._changed.wait()
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _start(self, message: StartLiveRun) -> None:
         run = message.plan.run
@@ -99,9 +154,17 @@ class RunSupervisor(Actor):
         live = self._make(message.plan, message.secret)
         address: Address[LiveRun] = Address(f"run {run}")
         self._live[run] = address, live
+        loop = asyncio.get_running_loop()
+        self._starting[run] = loop.call_later(START_SECONDS, self._began, run)
         live.launch(address.name, address.metrics)
         live.on_exit(lambda: self._ended(run))
         address.bind(live)
+
+    def _began(self, run: RunId) -> None:
+        timer = self._starting.pop(run, None)
+        if timer is not None:
+            timer.cancel()
+            self._notify()
 
     async def _stop_run(self, run: RunId, report: Report) -> bool:
         if run not in self._live:
@@ -116,6 +179,8 @@ class RunSupervisor(Actor):
 
     def _ended(self, run: RunId) -> None:
         _, live = self._live.pop(run)
+        self._began(run)
+        self._notify()
         if live.exit is not None:
             log.error("run crashed", run=run, exc_info=live.exit)
             report = Report(status="failed", error="The platform failed while executing the run.")

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from actors.runs import Exit
+from actors.sidecar_pool import Exit
 from adapters.local.processes import (
     ZOMBIE,
     Process,

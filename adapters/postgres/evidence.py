@@ -3,8 +3,9 @@
 from datetime import datetime
 
 from actors.ids import RunId
-from actors.runs import Ending, Evidence, Exit, LogLine, ModelCall, Run
+from actors.runs import Ending, Evidence, LogLine, ModelCall, Run
 from actors.runs.evidence import MOST_CALLS
+from actors.sidecar_pool import Exit
 from adapters.postgres.pool import Pool
 
 MOST_LINES = 200

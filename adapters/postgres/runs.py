@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from actors.contract import pick
-from actors.ids import ApplicationId, InstanceId, OrgId, RunId
+from actors.ids import ApplicationId, OrgId, RunId
 from actors.packages import split_name
 from actors.runs import (
     Effects,
@@ -23,10 +23,9 @@ from actors.runs import (
     RunPage,
     RunPlan,
     RunQuery,
-    WaitingRun,
 )
 from adapters.postgres.pool import Pool
-from adapters.postgres.run_sink import abandon, append, finalize, ingest
+from adapters.postgres.run_sink import abandon, finalize, ingest
 
 log = structlog.get_logger("runs")
 
@@ -49,13 +48,19 @@ class PostgresRunRecords:
         self._pool = pool
 
     async def launch(
-        self, plan: RunPlan, sealed_secret: str, expires_at: datetime, first: LogEntry
-    ) -> tuple[Run, LogLine]:
+        self,
+        plan: RunPlan,
+        sealed_secret: str,
+        expires_at: datetime,
+        first: LogEntry,
+        most_pending: int,
+    ) -> tuple[Run, LogLine] | None:
         scope, name = split_name(plan.package)
         row = await self._pool.fetchrow(
             f"""
             WITH counter AS (
-                INSERT INTO run_counters VALUES ($3, $4, 1)
+                INSERT INTO run_counters SELECT $3, $4, 1
+                WHERE $26 > (SELECT count(*) FROM runs WHERE org_id = $2 AND status = 'pending')
                 ON CONFLICT (application_id, package_id)
                 DO UPDATE SET last_number = run_counters.last_number + 1
                 RETURNING last_number
@@ -83,8 +88,10 @@ class PostgresRunRecords:
             *(plan.runner_name, plan.runner_kind, plan, plan.output_schema),
             *(sealed_secret, expires_at),
             *(first.type, first.level, first.event, first.message, first.data),
+            most_pending,
         )
-        assert row is not None
+        if row is None:
+            return None
         line = LogLine(
             id=row["line_id"],
             run_id=plan.run,
@@ -97,31 +104,7 @@ class PostgresRunRecords:
             created_at=row["line_created_at"],
             position=1,
         )
-        return _run(row), line
-
-    async def start(
-        self, run: RunId, instance: InstanceId, boot: str, deadline: datetime, lines: list[LogEntry]
-    ) -> tuple[Run, list[LogLine]] | None:
-        async with self._pool.transaction() as connection:
-            await connection.execute(
-                "UPDATE run_sinks SET expires_at = greatest(expires_at, $2) WHERE run_id = $1",
-                *(run, deadline),
-            )
-            row = await connection.fetchrow(
-                f"""
-                WITH r AS (
-                    UPDATE runs SET status = 'running', instance_id = $2, boot_id = $3,
-                        deadline_at = $4
-                    WHERE id = $1 AND status = 'pending' RETURNING *
-                )
-                SELECT {COLUMNS} FROM r {NAMES}
-                """,
-                *(run, instance, boot, deadline),
-            )
-            if row is None:
-                return None
-            written = await append(connection, run, lines)
-        return _run(row), written
+        return read_run(row), line
 
     async def facts(self, run: RunId) -> RunFacts | None:
         row = await self._pool.fetchrow(
@@ -136,7 +119,7 @@ class PostgresRunRecords:
         return None if row is None else RunFacts(**dict(row))
 
     async def plan(self, run: RunId) -> RunPlan | None:
-        return _plan(await self._pool.fetchval("SELECT plan FROM runs WHERE id = $1", run), run)
+        return read_plan(await self._pool.fetchval("SELECT plan FROM runs WHERE id = $1", run), run)
 
     async def ingest(
         self, run: RunId, message_id: str, event: RunEvent, effects: Effects
@@ -161,41 +144,6 @@ class PostgresRunRecords:
         async with self._pool.transaction() as connection:
             return await _ended(connection, run, await abandon(connection, run, error, now))
 
-    async def claim_instance(self, instance: InstanceId, boot: str, lease: float) -> None:
-        await self._pool.execute(
-            """
-            INSERT INTO instances (id, boot_id, lease_until)
-            VALUES ($1, $2, now() + make_interval(secs => $3))
-            ON CONFLICT (id) DO UPDATE SET
-                boot_id = excluded.boot_id, lease_until = excluded.lease_until
-            """,
-            *(instance, boot, lease),
-        )
-
-    async def orphans(self, instance: InstanceId, boot: str) -> list[RunId]:
-        rows = await self._pool.fetch(
-            """
-            SELECT r.id FROM runs r
-            WHERE r.status = 'running' AND NOT EXISTS (
-                SELECT 1 FROM instances i
-                WHERE i.id = r.instance_id AND i.boot_id = r.boot_id AND i.lease_until > now()
-            ) ORDER BY r.started_at
-            """
-        )
-        return [row["id"] for row in rows]
-
-    async def pending(self, age: float) -> list[WaitingRun]:
-        rows = await self._pool.fetch(
-            """
-            SELECT r.id AS run, r.plan, s.secret_encrypted AS sealed_secret
-            FROM runs r JOIN run_sinks s ON s.run_id = r.id
-            WHERE r.status = 'pending' AND r.started_at <= now() - make_interval(secs => $1)
-            ORDER BY r.started_at, r.id
-            """,
-            age,
-        )
-        return [WaitingRun(**dict(row) | {"plan": _plan(row["plan"], row["run"])}) for row in rows]
-
     async def run(self, org: OrgId, application: ApplicationId, run: RunId) -> Run | None:
         row = await self._pool.fetchrow(
             f"""
@@ -204,7 +152,7 @@ class PostgresRunRecords:
             """,
             *(org, application, run),
         )
-        return None if row is None else _run(row)
+        return None if row is None else read_run(row)
 
     async def runs(self, org: OrgId, application: ApplicationId, query: RunQuery) -> RunPage:
         where = """
@@ -223,7 +171,7 @@ class PostgresRunRecords:
                 *(*chosen, query.limit, query.offset),
             )
             total = await connection.fetchval(f"SELECT count(*) FROM runs r WHERE {where}", *chosen)
-        return RunPage(runs=[_run(row) for row in rows], total=total)
+        return RunPage(runs=[read_run(row) for row in rows], total=total)
 
     async def logs(
         self, org: OrgId, run: RunId, since: int, levels: list[str], limit: int
@@ -246,10 +194,11 @@ async def _ended(
         return None
     row = await connection.fetchrow(f"SELECT {COLUMNS} FROM runs r {NAMES} WHERE r.id = $1", run)
     assert row is not None
-    return Ended(run=_run(row), lines=lines)
+    return Ended(run=read_run(row), lines=lines)
 
 
-def _plan(document: Any, run: RunId) -> RunPlan | None:
+def read_plan(document: Any, run: RunId) -> RunPlan | None:
+    """A stored plan. None when there is none, or none that this version can read."""
     if document is None:
         return None
     try:
@@ -259,6 +208,7 @@ def _plan(document: Any, run: RunId) -> RunPlan | None:
         return None
 
 
-def _run(row: asyncpg.Record) -> Run:
+def read_run(row: asyncpg.Record) -> Run:
+    """A run from its columns."""
     fields: dict[str, Any] = pick(Run, row)
     return Run(**fields)

@@ -4,18 +4,19 @@ import re
 import time
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
 from uuid import uuid4
 
 import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from actors.addresses import Addresses
 from actors.runtime import Context, Refusal, Unavailable, current_context
-from appstrate.http.auth import Cookies, CookieSettings, authenticate, is_dead_session
-from appstrate.http.call import Call, Handler, Page, Route
-from appstrate.http.codec import check_length, check_text, json_response, read_json
+from appstrate.http.auth import Cookies, CookieSettings
+from appstrate.http.call import Handler, Media, Route
+from appstrate.http.codec import check_text
+from appstrate.http.cors import Cors
+from appstrate.http.endpoint import ADDRESSES, COOKIES, REQUEST_ID, VERSION, endpoint, refused
 from appstrate.http.problems import http_error, internal_error, problem_response
 from appstrate.http.versions import API_VERSION
 
@@ -23,11 +24,8 @@ log = structlog.get_logger("http")
 
 TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 UNGATED = ("/health",)
-IGNORED_LIMIT = 1000
 
-ADDRESSES: web.AppKey[Addresses] = web.AppKey("addresses", Addresses)
-COOKIES: web.AppKey[Cookies] = web.AppKey("cookies", Cookies)
-REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+CORS: web.AppKey[Cors] = web.AppKey("cors", Cors)
 PREPARED: web.RequestKey[web.StreamResponse] = web.RequestKey("prepared", web.StreamResponse)
 
 
@@ -67,9 +65,18 @@ def build_application(
     application[ADDRESSES] = at
     application[COOKIES] = Cookies(settings.cookies)
     application.on_response_prepare.append(_sign)
+    application[CORS] = Cors(settings.cookies.trusted_origins)
     for route in routes:
-        application.router.add_route(route.method, route.path, _endpoint(route, settings))
+        serve = endpoint(route, settings.body_limit)
+        application.router.add_route(route.method, route.path, serve)
+        if route.method == "GET" and not _is_stream(route):
+            application.router.add_route("HEAD", route.path, serve)
     return application
+
+
+def _is_stream(route: Route) -> bool:
+    """Whether the answer has no end; then nobody can be told its head alone."""
+    return isinstance(route.answer, Media) and route.answer.type == "text/event-stream"
 
 
 def _outermost(gate: Gate) -> Any:
@@ -85,11 +92,14 @@ def _outermost(gate: Gate) -> Any:
             if request.path not in UNGATED:
                 gate.check()
             check_text(request)
-            response: web.StreamResponse = await handler(request)
+            asked = request.app[CORS].preflight(request)
+            response: web.StreamResponse = asked or await handler(request)
         except Refusal as refusal:
-            response = _refused(request, refusal)
+            response = refused(request, refusal)
         except web.HTTPException as error:
             response = problem_response(http_error(error), request[REQUEST_ID])
+            if (allowed := error.headers.get(hdrs.ALLOW)) is not None:
+                response.headers[hdrs.ALLOW] = allowed
         except Exception:
             log.exception("request failed", path=request.path)
             response = problem_response(internal_error(), request[REQUEST_ID])
@@ -108,7 +118,8 @@ async def _sign(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request and the API's version on every response, streams included."""
     request[PREPARED] = response
     response.headers["Request-Id"] = request[REQUEST_ID]
-    response.headers["Appstrate-Version"] = API_VERSION
+    response.headers["Appstrate-Version"] = request.get(VERSION, API_VERSION)
+    request.app[CORS].sign(request, response)
     traceparent = current_context.get().traceparent
     if traceparent is not None:
         response.headers["traceparent"] = traceparent
@@ -117,51 +128,6 @@ async def _sign(request: web.Request, response: web.StreamResponse) -> None:
 def _traceparent(request: web.Request) -> str | None:
     given = request.headers.get("traceparent", "")
     return given if TRACEPARENT.fullmatch(given) else None
-
-
-def _endpoint(route: Route, settings: HttpSettings) -> Handler:
-    async def serve(request: web.Request) -> web.StreamResponse:
-        at, cookies = request.app[ADDRESSES], request.app[COOKIES]
-        limit = settings.body_limit
-        if route.body is not None:
-            check_length(request, limit)
-        call = Call(
-            at=at, request=request, request_id=request[REQUEST_ID], body_limit=limit, route=route
-        )
-        call.authentication = await authenticate(request, at, cookies, route.scope)
-        if route.permission is not None:
-            call.caller.require(route.permission)
-        arguments: list[Any] = [call]
-        if route.body is not None:
-            body, ignored = await read_json(request, route.body, limit)
-            arguments.append(body)
-            if ignored:
-                call.headers["X-Ignored-Fields"] = ", ".join(map(quote, ignored))[:IGNORED_LIMIT]
-        response = _response(await route.handler(*arguments), route, call)
-        found = call.authentication
-        if found is not None and found.renewed and found.session is not None:
-            cookies.set(response, cookies.read(request) or "", found.session.expires_at)
-        return response
-
-    return serve
-
-
-def _response(answer: Any, route: Route, call: Call) -> web.StreamResponse:
-    if isinstance(answer, web.StreamResponse):
-        return answer
-    if answer is None and route.status == 204:
-        return web.Response(status=204, headers=call.headers)
-    if isinstance(answer, Page) and "Link" not in call.headers:
-        call.headers["Link"] = f'<{call.request.rel_url}>; rel="self"'
-    return json_response(answer, route.status, call.headers)
-
-
-def _refused(request: web.Request, refusal: Refusal) -> web.Response:
-    response = problem_response(refusal, request[REQUEST_ID])
-    cookies = request.app[COOKIES]
-    if is_dead_session(refusal, request, cookies):
-        cookies.clear(response)
-    return response
 
 
 def _log_access(request: web.Request, response: web.StreamResponse, began: float) -> None:

@@ -1,5 +1,6 @@
 """Routes, and the call each handler gets: who asks, and through which addresses to answer."""
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -33,6 +34,29 @@ class Scope(Enum):
     """A caller in an application."""
 
 
+class Fingerprint:
+    """What tells one request from another with the same key: its query and what it brought.
+
+    Whoever reads a body adds it; until the end was read there is no fingerprint.
+    """
+
+    def __init__(self, query: str, *, whole: bool) -> None:
+        self._hash = hashlib.sha256(query.encode() + b"\0")
+        self._whole = whole
+
+    def add(self, part: bytes) -> None:
+        """A part of the body was read."""
+        self._hash.update(part)
+
+    def end(self) -> None:
+        """The body was read to its end."""
+        self._whole = True
+
+    def digest(self) -> str | None:
+        """The fingerprint, if the request was read to its end."""
+        return self._hash.hexdigest() if self._whole else None
+
+
 @dataclass(slots=True, kw_only=True)
 class Call:
     """One request on its way through a handler."""
@@ -44,6 +68,11 @@ class Call:
     route: "Route"
     authentication: Authentication | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    fingerprint: "Fingerprint" = field(init=False)
+
+    def __post_init__(self) -> None:
+        has_body = self.route.body is not None or self.route.takes is not None
+        self.fingerprint = Fingerprint(self.request.query_string, whole=not has_body)
 
     @property
     def caller(self) -> Caller:
@@ -64,7 +93,10 @@ class Call:
 
     async def body(self) -> bytes:
         """The raw body, within the limit of all bodies."""
-        return await read_body(self.request, self.body_limit)
+        body = await read_body(self.request, self.body_limit)
+        self.fingerprint.add(body)
+        self.fingerprint.end()
+        return body
 
     def query(self, name: str) -> str | None:
         """A query parameter its route declares; an empty one counts as absent."""

@@ -14,16 +14,15 @@ T = TypeVar("T")
 FIELD = re.compile(r"`([^`]+)`(?: - at `\$\.?([^`]*)`)?$")
 
 
-async def read_json(request: web.Request, kind: type[T], limit: int) -> tuple[T, list[str]]:
-    """The body as a `kind`, and the names of fields it has no use for.
+def decode_body(body: bytes, kind: type[T]) -> tuple[T, list[str]]:
+    """A body as a `kind`, and the names of fields it has no use for.
 
     A struct that forbids unknown fields refuses them; any other ignores and names them. An empty
     body is an empty object. Malformed JSON is refused with `invalid_request`, JSON that is not a
     `kind` with `validation_failed`, naming the field.
     """
-    body = await read_body(request, limit) or b"{}"
     try:
-        document = decode_json(body)
+        document = decode_json(body or b"{}")
         value = msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None

@@ -8,14 +8,15 @@ from aiohttp.multipart import MultipartReader
 
 from actors.runtime import Rejected
 from actors.storage import Blob
+from appstrate.http.call import Call, Fingerprint
 
 CHUNK = 64 * 1024
 DAMAGED = (ValueError, AssertionError, HttpProcessingError, ConnectionError)
 
 
-async def uploaded_file(request: web.Request) -> AsyncGenerator[bytes, None]:
+async def uploaded_file(call: Call) -> AsyncGenerator[bytes, None]:
     """The part named `file` of a multipart body, in chunks."""
-    return _read(await _part(request))
+    return _read(call.fingerprint, await _part(call.request))
 
 
 async def blob_response(
@@ -51,10 +52,13 @@ async def _part(request: web.Request) -> BodyPartReader:
     raise wrong
 
 
-async def _read(part: BodyPartReader) -> AsyncGenerator[bytes, None]:
+async def _read(fingerprint: Fingerprint, part: BodyPartReader) -> AsyncGenerator[bytes, None]:
+    # The boundaries are others each time a client sends the same: the file alone counts.
     try:
         while chunk := await part.read_chunk(CHUNK):
+            fingerprint.add(chunk)
             yield chunk
+        fingerprint.end()
     except DAMAGED as error:
         raise _damaged(error) from None
 

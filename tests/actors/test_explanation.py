@@ -7,11 +7,12 @@ import msgspec
 import pytest
 
 from actors.ids import ApplicationId, OrgId, PackageId, RunId
-from actors.runs import Ending, Evidence, Exit, LogLine, ModelCall, Run
+from actors.runs import Ending, Evidence, LogLine, ModelCall, Run
 from actors.runs.evidence import GAVE_UP
 from actors.runs.explanation import explain
 from actors.runs.remedies import RULES, Symptoms, diagnose
 from actors.scrub import scrub
+from actors.sidecar_pool import Exit
 
 T0 = datetime(2026, 5, 2, 8, tzinfo=UTC)
 

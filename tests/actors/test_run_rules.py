@@ -5,11 +5,11 @@ import pytest
 from actors.ids import PackageId
 from actors.packages import SkillFacts
 from actors.runs.events import RunEvent, Usage, effects
-from actors.runs.executor import Exit
 from actors.runs.finalize import Facts, Report, decide
 from actors.runs.prompt import render_prompt
 from actors.runs.rules import RunLimits, resolve_input, run_timeout
 from actors.runtime import Rejected
+from actors.sidecar_pool import Exit
 from support.packages import agent_manifest, typed_agent_manifest
 
 USED = Usage(input_tokens=10, output_tokens=1)

@@ -34,7 +34,8 @@ async def fake() -> AsyncIterator[FakeModel]:
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    server = ServerProcess(tmp_path / "data")
+    # No warm slots: a process with a run's mark is then a run's.
+    server = ServerProcess(tmp_path / "data", SIDECAR_POOL_SIZE="0", SHUTDOWN_TIMEOUT_SECONDS="1")
     yield server
     await server.stop()
 

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from actors.pubsub import PubSub
+from actors.sidecar_pool import SidecarPool
 from actors.storage import Storage
+from adapters.local.executor import LocalExecutor
 from adapters.local.pubsub import LocalPubSub
-from adapters.local.settings import LocalStorageSettings
+from adapters.local.settings import LocalExecutorSettings, LocalStorageSettings
+from adapters.local.sidecar_pool import LocalSidecarPool
 from adapters.local.storage import LocalStorage
 
 
@@ -21,3 +24,22 @@ def local_pubsub() -> Callable[[], PubSub]:
 def local_storage(tmp_path: Path) -> Callable[[], Storage]:
     settings = LocalStorageSettings(root=tmp_path / "blobs")
     return lambda: LocalStorage(settings)
+
+
+WAITING_PROGRAM = """
+import json, os, sys, time
+told = json.loads(sys.stdin.buffer.readline() or b"{}")
+exec(told.get("CODE", ""))
+"""
+
+
+@pytest.fixture
+def local_sidecar_pool(tmp_path: Path) -> Callable[..., SidecarPool]:
+    program = tmp_path / "program.py"
+    program.write_text(WAITING_PROGRAM)
+    executor = LocalExecutor(LocalExecutorSettings(root=tmp_path / "runs"), "1", program)
+
+    def make(size: int, quiet: float = 3600) -> SidecarPool:
+        return LocalSidecarPool(executor, size, quiet)
+
+    return make

@@ -52,6 +52,36 @@ async def test_the_wrong_method_is_told_so(server: Server) -> None:
     answer = await Api(server.url).delete("/api/orgs")
 
     assert (answer.status, answer.code) == (405, "method_not_allowed")
+    assert answer.headers["Allow"] == "GET,HEAD,POST"
+
+
+async def test_a_head_is_an_answer_without_its_body(owner: Api) -> None:
+    for path in ("/api/runs", "/api/openapi.json", "/health"):
+        head, full = await owner.request("HEAD", path), await owner.get(path)
+        assert (head.status, head.body) == (full.status, b"")
+        assert head.headers["Content-Type"] == full.headers["Content-Type"]
+    assert (await owner.request("HEAD", "/api/runs/none")).status == 404
+    assert (await owner.request("HEAD", "/api/realtime/runs/none")).status == 405
+
+
+@pytest.mark.parametrize(
+    ("version", "code"),
+    [
+        ("2026-03-21", None),
+        ("2026-03-22", "unsupported_api_version"),
+        ("1999-01-01", "unsupported_api_version"),
+        ("latest", "invalid_api_version"),
+        ("2026-3-21", "invalid_api_version"),
+        ("\u0662026-03-21", "invalid_api_version"),
+    ],
+)
+async def test_a_request_may_name_its_version(owner: Api, version: str, code: str | None) -> None:
+    answer = await owner.get("/api/orgs", headers={"Appstrate-Version": version})
+
+    assert answer.status == (200 if code is None else 400)
+    assert answer.headers["Appstrate-Version"] == "2026-03-21"
+    if code is not None:
+        assert (answer.code, answer.json["param"]) == (code, "Appstrate-Version")
 
 
 async def test_without_credentials_the_challenge_is_bare(server: Server) -> None:

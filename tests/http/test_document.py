@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -115,3 +116,23 @@ def test_the_document_is_the_same_in_every_process() -> None:
     }
 
     assert len(written) == 1
+
+
+async def test_the_page_loads_nothing_from_elsewhere(server: Server) -> None:
+    api = Api(server.url)
+    page = await api.get("/api/docs")
+    text = page.body.decode()
+    parts = re.findall(r'(?:src|href)="(docs/[^"]+)"', text)
+
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert sorted(parts) == ["docs/docs.css", "docs/docs.js"]
+    for part in parts:
+        answer = await api.get(f"/api/{part}")
+        assert answer.status == 200
+        assert b"http://" not in answer.body + page.body
+        assert b"https://" not in answer.body + page.body
+    # What the policy would block, nobody wrote.
+    assert "<style" not in text
+    assert not re.search(r"<script(?! src)", text)
+    assert not re.search(r"\son\w+=|\sstyle=", text)

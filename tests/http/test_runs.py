@@ -372,7 +372,7 @@ async def test_a_run_that_cannot_start_now_is_taken_and_started_later(
     owner: Api, server: Server
 ) -> None:
     agent = await owner.new_agent("later")
-    supervisor, manager = server.at.run_supervisor, server.at.run_manager
+    supervisor = server.at.run_supervisor
     actor: Any = supervisor._actor
     supervisor.unbind(State.UNAVAILABLE)
     try:
@@ -380,8 +380,6 @@ async def test_a_run_that_cannot_start_now_is_taken_and_started_later(
     finally:
         supervisor.bind(actor)
     waiting = await owner.get(f"/api/runs/{launched.json['id']}")
-    looking: Any = manager._actor
-    await looking._start_pending(0)
 
     assert (launched.status, waiting.json["status"]) == (201, "pending")
     assert (await owner.wait(launched.json["id"]))["status"] == "success"

@@ -73,10 +73,12 @@ class Api:
     async def delete(self, path: str) -> Answer:
         return await self.request("DELETE", path)
 
-    async def upload(self, content: bytes, name: str = "package.afps", query: str = "") -> Answer:
+    async def upload(
+        self, content: bytes, name: str = "package.afps", query: str = "", **options: Any
+    ) -> Answer:
         form = aiohttp.FormData()
         form.add_field("file", io.BytesIO(content), filename=name)
-        return await self.request("POST", f"/api/packages/import{query}", data=form)
+        return await self.request("POST", f"/api/packages/import{query}", data=form, **options)
 
     @property
     def scope(self) -> str:

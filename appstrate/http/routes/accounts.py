@@ -18,9 +18,9 @@ from actors.accounts import (
     User,
 )
 from actors.runtime import Rejected
-from appstrate.http.app import COOKIES
 from appstrate.http.call import Call, Routes, Scope
 from appstrate.http.codec import json_response
+from appstrate.http.endpoint import COOKIES
 from appstrate.http.routes.organizations import install_starter
 
 routes = Routes()

@@ -18,7 +18,7 @@ async def import_bundle(call: Call) -> ImportedBundle:
 
     The body is multipart/form-data with a part named `file`.
     """
-    body = await uploaded_file(call.request)
+    body = await uploaded_file(call)
     return await call.at.bundles.ask(ImportBundle(caller=call.caller, body=body), within=300)
 
 

@@ -14,9 +14,9 @@ from actors.accounts import ClaimPlatform, IsClaimOpen, SignedUp, User
 from actors.contract import spell
 from actors.ids import OrgId
 from actors.runtime import Refusal
-from appstrate.http.app import COOKIES
 from appstrate.http.call import Call, Media, Query, Routes, Scope
 from appstrate.http.codec import json_response
+from appstrate.http.endpoint import COOKIES
 from appstrate.http.problems import status_of
 from appstrate.http.routes.accounts import client_of, give_session, welcome
 

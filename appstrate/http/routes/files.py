@@ -37,7 +37,7 @@ async def list_files(call: Call) -> web.Response:
         ListFiles(caller=call.caller, package=call.package, version=call.query("version"))
     )
     body = msgspec.json.encode(Files(entries=found.entries))
-    return unless_known(call.request, body, found.tag, content_type="application/json")
+    return unless_known(call.request, body, "application/json")
 
 
 @routes.add(

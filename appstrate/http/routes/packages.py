@@ -63,7 +63,7 @@ class ImportAnswer(msgspec.Struct, kw_only=True, rename=spell):
 async def import_package(call: Call) -> ImportAnswer:
     """Import an archive: its draft is written, its version published, and it is installed."""
     force = call.query("force") == "true"
-    body = await uploaded_file(call.request)
+    body = await uploaded_file(call)
     made = await call.at.publisher.ask(
         ImportPackage(caller=call.caller, body=body, force=force), within=120
     )

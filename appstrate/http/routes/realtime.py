@@ -8,9 +8,9 @@ from aiohttp import web
 from actors.accounts import Authenticate, Caller, Credentials
 from actors.runs import ReadRun
 from actors.runtime import NotFound, Rejected
-from appstrate.http.app import COOKIES
 from appstrate.http.auth import bearer
 from appstrate.http.call import Call, Media, Query, Routes, Scope
+from appstrate.http.endpoint import COOKIES
 from appstrate.http.stream import RunStream, channels_of, stream_response
 
 routes = Routes()

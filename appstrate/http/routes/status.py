@@ -92,7 +92,14 @@ async def check(at: Addresses) -> dict[str, Any]:
         actors[address.name] = {"status": address.state}
         if address.reason:
             actors[address.name]["reason"] = address.reason
-    executing = (at.run_supervisor, at.run_sink, at.run_manager, at.launcher)
+    executing = (
+        at.sidecar_pool,
+        at.run_supervisor,
+        at.run_sink,
+        at.run_dispatcher,
+        at.run_manager,
+        at.launcher,
+    )
     running = all(address.state is State.RUNNING for address in executing)
     agents = {"status": "healthy" if running else "degraded"}
     return {"database": database, "agents": agents, "actors": actors}

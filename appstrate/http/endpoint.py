@@ -1,0 +1,76 @@
+"""One route as aiohttp calls it: the checks in their order, the handler, its answer."""
+
+from urllib.parse import quote
+
+from aiohttp import web
+
+from actors.addresses import Addresses
+from actors.runtime import Refusal
+from appstrate.http.auth import Cookies, authenticate, is_dead_session
+from appstrate.http.call import Call, Handler, Page, Route
+from appstrate.http.codec import check_length, decode_body, json_response
+from appstrate.http.idempotency import once
+from appstrate.http.problems import problem_response
+from appstrate.http.versions import choose_version
+
+ADDRESSES: web.AppKey[Addresses] = web.AppKey("addresses", Addresses)
+COOKIES: web.AppKey[Cookies] = web.AppKey("cookies", Cookies)
+REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+VERSION: web.RequestKey[str] = web.RequestKey("version", str)
+IGNORED_LIMIT = 1000
+
+
+def endpoint(route: Route, body_limit: int) -> Handler:
+    """The handler of a route within aiohttp.
+
+    A body that says it is too long is refused before anything else; then come who asks, what they
+    may, the version they speak, the answer that is kept under their key, and the body.
+    """
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        if route.body is not None:
+            check_length(request, body_limit)
+        at, cookies = request.app[ADDRESSES], request.app[COOKIES]
+        call = Call(
+            at=at,
+            request=request,
+            request_id=request[REQUEST_ID],
+            body_limit=body_limit,
+            route=route,
+        )
+        found = call.authentication = await authenticate(request, at, cookies, route.scope)
+        request[VERSION] = choose_version(request)
+        if route.permission is not None:
+            call.caller.require(route.permission)
+        response = await once(call, lambda: _carry_out(call))
+        if found is not None and found.renewed and found.session is not None:
+            cookies.set(response, cookies.read(request) or "", found.session.expires_at)
+        return response
+
+    return serve
+
+
+async def _carry_out(call: Call) -> web.StreamResponse:
+    route, arguments = call.route, [call]
+    if route.body is not None:
+        body, ignored = decode_body(await call.body(), route.body)
+        arguments.append(body)
+        if ignored:
+            call.headers["X-Ignored-Fields"] = ", ".join(map(quote, ignored))[:IGNORED_LIMIT]
+    answer = await route.handler(*arguments)
+    if isinstance(answer, web.StreamResponse):
+        return answer
+    if answer is None and route.status == 204:
+        return web.Response(status=204, headers=call.headers)
+    if isinstance(answer, Page) and "Link" not in call.headers:
+        call.headers["Link"] = f'<{call.request.rel_url}>; rel="self"'
+    return json_response(answer, route.status, call.headers)
+
+
+def refused(request: web.Request, refusal: Refusal) -> web.Response:
+    """The answer to a refused request; a cookie that is of no use any more is taken back."""
+    response = problem_response(refusal, request[REQUEST_ID])
+    cookies = request.app[COOKIES]
+    if is_dead_session(refusal, request, cookies):
+        cookies.clear(response)
+    return response
