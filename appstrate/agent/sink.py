@@ -6,16 +6,17 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
 import random
 import time
-import uuid
-from collections import deque
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from appstrate.agent.http import Connection, ConnectionLost, Response
 from appstrate.agent.settings import Settings
+from appstrate.agent.spool import Spool
 
 HEARTBEAT_SECONDS = 15.0
 FIRST_BACKOFF = 0.12
@@ -32,8 +33,10 @@ class Sink:
     """The event sink of one run.
 
     Events are sent by a task of their own, so that the loop never waits for the platform; they
-    arrive in the order they were emitted. `closed` is set when nothing can be sent any more: the
-    platform has ended the run or, then `lost` says so, it has been out of reach for two minutes.
+    arrive in the order they were emitted, each at least once and always under the same id. They
+    are tried again until the run's time is over, and for two minutes at least. `closed` is set
+    when nothing can be sent any more: the platform has ended the run or, then `lost` says so, it
+    has been out of reach for too long.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -43,7 +46,10 @@ class Sink:
         self._finalize_path = urlsplit(settings.sink_finalize_url).path
         self._connection = Connection(settings.sink_url)
         self._beats = Connection(settings.sink_url)
-        self._queue: deque[dict[str, Any]] = deque()
+        self._spool = Spool(Path(settings.workspace))
+        self._dropped = 0
+        self._budget = settings.timeout or 0.0
+        self._until = 0.0
         self._wakeup = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -53,26 +59,39 @@ class Sink:
         self.lost: str | None = None
 
     def start(self) -> None:
-        """Begin to send, and to give signs of life."""
+        """Begin to send, and to give signs of life; once."""
+        if self._tasks:
+            return
+        self._until = time.monotonic() + self._budget
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._send_all()), loop.create_task(self._beat())]
 
     def emit(self, kind: str, data: dict[str, Any]) -> None:
-        """Queue an event."""
-        self._sequence += 1
+        """Queue an event. When there is no room left it is counted, and told of later."""
+        if self._dropped:
+            told = f"{self._dropped} events were dropped: the platform was out of reach"
+            if self._put("appstrate.progress", {"message": told, "level": "warn"}):
+                self._dropped = 0
+        if not self._put(kind, data):
+            self._dropped += 1
+
+    def _put(self, kind: str, data: dict[str, Any]) -> bool:
         event = {
             "specversion": "1.0",
             "type": kind,
             "source": self._source,
-            "id": str(uuid.uuid4()),
+            "id": new_id(),
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "datacontenttype": "application/json",
             "data": data,
-            "sequence": self._sequence,
+            "sequence": self._sequence + 1,
         }
-        self._queue.append(event)
+        if self.closed.is_set() or not self._spool.put(json.dumps(event).encode()):
+            return False
+        self._sequence += 1
         self._idle.clear()
         self._wakeup.set()
+        return True
 
     def progress(self, message: str, data: dict[str, Any] | None = None, level: str = "") -> None:
         """Queue a line about what is happening."""
@@ -91,7 +110,7 @@ class Sink:
     async def finalize(self, report: dict[str, Any]) -> None:
         """Wait until every event has arrived, then report the end of the run."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), GIVE_UP_SECONDS)
+            await asyncio.wait_for(self._idle.wait(), self._patience())
         for task in self._tasks:
             task.cancel()
         response, answer = await self._signed(
@@ -102,35 +121,33 @@ class Sink:
 
     async def _send_all(self) -> None:
         while True:
-            while self._queue:
+            while self._spool:
                 try:
-                    await self._deliver(self._queue[0])
+                    await self._deliver(self._spool.first())
                 except SinkError as error:
                     self.lost = str(error)
                     self.closed.set()
                 if self.closed.is_set():
-                    self._queue.clear()
+                    self._spool.clear()
                 else:
-                    self._queue.popleft()
+                    self._spool.drop()
             self._idle.set()
             self._wakeup.clear()
             await self._wakeup.wait()
 
-    async def _deliver(self, event: dict[str, Any]) -> None:
-        response, answer = await self._post(event)
+    async def _deliver(self, body: bytes) -> None:
+        response, answer = await self._signed("POST", self._events_path, body)
         if 400 <= response.status < 500 and response.status != 410:
+            event = json.loads(body)
             # Its place in the sequence must be taken, or everything after it would wait.
             told = f"an event of type {event['type']} was refused: {_text(answer)}"
             note = {"message": told, "level": "warn"}
-            response, answer = await self._post(
-                event | {"id": str(uuid.uuid4()), "type": "appstrate.progress", "data": note}
+            event |= {"id": new_id(), "type": "appstrate.progress", "data": note}
+            response, answer = await self._signed(
+                "POST", self._events_path, json.dumps(event).encode()
             )
         if response.status == 410:
             self._close(answer)
-
-    async def _post(self, event: dict[str, Any]) -> tuple[Response, bytes]:
-        body = json.dumps(event, ensure_ascii=True).encode()
-        return await self._signed("POST", self._events_path, body)
 
     def _close(self, answer: bytes) -> None:
         if b"run_sink_closed" not in answer:
@@ -142,7 +159,7 @@ class Sink:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS * random.uniform(0.85, 1.15))
             with contextlib.suppress(ConnectionLost):
-                headers = self._headers(b"{}", str(uuid.uuid4()))
+                headers = self._headers(b"{}", new_id())
                 response, answer = await self._beats.request("POST", path, headers, b"{}")
                 if response.status == 410:
                     self._close(answer)
@@ -150,8 +167,8 @@ class Sink:
 
     async def _signed(self, method: str, path: str, body: bytes) -> tuple[Response, bytes]:
         """Send one signed request until it is answered; a repetition keeps its id."""
-        message_id = str(uuid.uuid4())
-        wait, deadline = FIRST_BACKOFF, time.monotonic() + GIVE_UP_SECONDS
+        message_id = new_id()
+        wait, deadline = FIRST_BACKOFF, time.monotonic() + self._patience()
         while True:
             try:
                 headers = self._headers(body, message_id)
@@ -168,6 +185,10 @@ class Sink:
             await asyncio.sleep(wait * random.uniform(1, 1.25))
             wait = min(wait * 2, LONGEST_BACKOFF)
 
+    def _patience(self) -> float:
+        """How long to go on trying from now."""
+        return max(GIVE_UP_SECONDS, self._until - time.monotonic())
+
     def _headers(self, body: bytes, message_id: str) -> dict[str, str]:
         timestamp = str(int(time.time()))
         signed = b".".join((message_id.encode(), timestamp.encode(), body))
@@ -178,6 +199,13 @@ class Sink:
             "webhook-timestamp": timestamp,
             "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
         }
+
+
+def new_id() -> str:
+    """A random UUID. The module of that name takes 2 ms to import."""
+    number = int.from_bytes(os.urandom(16), "big") & ~(0xF << 76) & ~(0x3 << 62)
+    digits = f"{number | (0x4 << 76) | (0x2 << 62):032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def _text(answer: bytes) -> str:

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from aiohttp import web
 
 from appstrate.agent.settings import read_settings
-from appstrate.agent.sink import Sink
+from appstrate.agent.sink import Sink, new_id
+from appstrate.agent.spool import Spool
 from support.assignments import assignment
 from support.waiting import eventually
 
@@ -28,8 +31,10 @@ class Platform:
         status, body = self.answer(event)
         return web.Response(status=status, text=body)
 
-    def sink(self) -> Sink:
-        sink = Sink(read_settings(assignment(APPSTRATE_SINK_URL=f"{self.url}/events")))
+    def sink(self, **variables: str) -> Sink:
+        url = f"{self.url}/events"
+        told = assignment(APPSTRATE_SINK_URL=url, APPSTRATE_SINK_FINALIZE_URL=f"{url}/finalize")
+        sink = Sink(read_settings(told | variables))
         sink.start()
         return sink
 
@@ -39,6 +44,7 @@ async def platform() -> AsyncIterator[Platform]:
     platform = Platform()
     application = web.Application()
     application.router.add_post("/events", platform.take)
+    application.router.add_post("/events/finalize", platform.take)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -91,3 +97,85 @@ async def test_a_platform_that_stays_away_is_given_up(
     await asyncio.wait_for(sink.closed.wait(), 5)
 
     assert sink.lost == "the platform cannot be reached: HTTP 503"
+
+
+async def test_events_survive_a_platform_that_is_away_and_keep_their_order_and_ids(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("appstrate.agent.spool.IN_MEMORY", 2_000)
+    away = True
+    platform.answer = lambda _: (503, "") if away else (200, "{}")
+    monkeypatch.chdir(tmp_path)
+    sink = platform.sink(WORKSPACE_DIR=str(tmp_path))
+    for number in range(200):
+        sink.emit("even", {"number": number})
+    await eventually(lambda: len(platform.events) > 1)
+    refused = platform.events.copy()
+    away = False
+    await eventually(lambda: platform.events[-1]["sequence"] == 200)
+
+    arrived = platform.events[len(refused) :]
+    assert {e["id"] for e in refused} == {platform.events[0]["id"]}
+    first = arrived[0]["sequence"]
+    assert first <= 2
+    assert [e["sequence"] for e in arrived] == list(range(first, 201))
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_finds_no_room_is_counted_and_leaves_no_hole(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("appstrate.agent.spool.IN_MEMORY", 2_000)
+    monkeypatch.setattr("appstrate.agent.spool.ON_DISK", 10_000)
+    sink = platform.sink(WORKSPACE_DIR=str(tmp_path))
+    for number in range(100):
+        sink.emit("even", {"number": number})
+    await eventually(sink._idle.is_set)
+    sink.emit("even", {"number": 100})
+    await eventually(sink._idle.is_set)
+
+    sequences = [e["sequence"] for e in platform.events]
+    assert sequences == list(range(1, len(sequences) + 1))
+    assert len(sequences) < 90
+    assert "events were dropped" in platform.events[-2]["data"]["message"]
+    assert platform.events[-1]["data"] == {"number": 100}
+
+
+async def test_a_report_waits_for_the_events_before_it(platform: Platform) -> None:
+    sink = platform.sink()
+    for _ in range(20):
+        sink.emit("even", {})
+    await sink.finalize({"status": "success"})
+
+    assert [e.get("sequence") for e in platform.events] == [*range(1, 21), None]
+
+
+def test_a_spool_is_a_queue_whatever_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appstrate.agent.spool.IN_MEMORY", 10)
+    spool = Spool(tmp_path)
+    put: list[bytes] = []
+    taken: list[bytes] = []
+    for number in range(50):
+        for size in (1, 7, 30):
+            put.append(b"%d:" % number + b"x" * size)
+            assert spool.put(put[-1])
+        for _ in range(4 if number % 2 else 1):
+            if spool:
+                taken.append(spool.first())
+                spool.drop()
+    while spool:
+        taken.append(spool.first())
+        spool.drop()
+
+    assert taken == put
+    spool.clear()
+    assert not spool
+
+
+def test_an_id_is_a_random_uuid() -> None:
+    ids = {UUID(new_id()) for _ in range(100)}
+
+    assert len(ids) == 100
+    assert {i.version for i in ids} == {4}
