@@ -155,3 +155,55 @@ async def test_a_line_for_the_log_has_a_level() -> None:
             await tool.run(wrong)
 
     assert sink.events == [("log.written", {"level": "warn", "message": "careful"})]
+
+
+async def test_a_line_without_end_is_read_in_part(tmp_path: Path) -> None:
+    (tmp_path / "long").write_text("x" * 500_000)
+    (tmp_path / "wide").write_text("short\n" + "y" * 500_000 + "\nend\n")
+    text = await call(tmp_path, "read", path="long")
+    wide = await call(tmp_path, "read", path="wide")
+    rest = await call(tmp_path, "read", path="wide", offset=3)
+
+    assert len(text) < 52_000
+    assert "this line is longer" in text
+    assert wide.startswith("short\n")
+    assert "[3 lines in all; go on with offset 2]" in wide
+    assert rest == "end\n"
+
+
+async def test_what_is_no_text_is_not_read_as_text(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"ab\0cd")
+    (tmp_path / "latin").write_bytes(b"caf\xe9")
+    (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    os.mkfifo(tmp_path / "pipe")
+    for name, words in (
+        ("binary", "a binary file of 5 bytes"),
+        ("cat.png", "cannot see pictures"),
+        ("pipe", "a device or a pipe"),
+        (".", "a folder"),
+        ("a\0b", "no NUL"),
+    ):
+        with pytest.raises(ToolError, match=words):
+            await call(tmp_path, "read", path=name)
+    with pytest.raises(ToolError, match="no text in UTF-8"):
+        await call(tmp_path, "edit", path="latin", old_text="caf", new_text="x")
+
+    assert await call(tmp_path, "read", path="latin") == "caf\ufffd"
+    assert (tmp_path / "latin").read_bytes() == b"caf\xe9"
+
+
+async def test_ends_of_lines_stay_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "dos").write_bytes(b"one\r\ntwo\r\nthree\r\n")
+    await call(tmp_path, "edit", path="dos", old_text="one\ntwo", new_text="1\n2")
+
+    assert (tmp_path / "dos").read_bytes() == b"1\r\n2\r\nthree\r\n"
+
+
+async def test_all_of_a_flood_is_kept_in_a_file(tmp_path: Path) -> None:
+    answer = await call(tmp_path, "bash", command="seq 100000")
+    kept = tmp_path / "resources" / "bash-1.log"
+
+    assert "all of it: resources/bash-1.log]" in answer
+    assert kept.read_text() == "".join(f"{n}\n" for n in range(1, 100_001))
+    assert await call(tmp_path, "bash", command="echo short") == "short"
+    assert len(list((tmp_path / "resources").iterdir())) == 1
