@@ -7,7 +7,7 @@ from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.database import Database
 from actors.idempotency import Idempotency
 from actors.models import Models
-from actors.packages import Artifacts, Bundles, Curator, Packages, Publisher
+from actors.packages import Artifacts, Bundles, Curator, Installations, Packages, Publisher
 from actors.pubsub import PubSub
 from actors.runs import (
     Launcher,
@@ -40,6 +40,7 @@ class Addresses:
     publisher: Address[Publisher]
     bundles: Address[Bundles]
     curator: Address[Curator]
+    installations: Address[Installations]
     models: Address[Models]
     sidecar_pool: Address[SidecarPool]
     run_supervisor: Address[RunSupervisor]

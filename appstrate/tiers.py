@@ -15,7 +15,7 @@ from actors.addresses import Addresses
 from actors.database import Database
 from actors.idempotency import Idempotency
 from actors.models import Models
-from actors.packages import Artifacts, Bundles, Curator, Packages, Publisher
+from actors.packages import Artifacts, Bundles, Curator, Installations, Packages, Publisher
 from actors.pubsub import PubSub
 from actors.runs import (
     Identity,
@@ -47,6 +47,7 @@ from adapters.postgres.curation import PostgresCurationRecords
 from adapters.postgres.evidence import PostgresEvidenceRecords
 from adapters.postgres.executions import PostgresExecutionRecords
 from adapters.postgres.idempotency import PostgresIdempotencyRecords
+from adapters.postgres.installations import PostgresInstallationRecords
 from adapters.postgres.members import PostgresMemberRecords
 from adapters.postgres.models import PostgresModelRecords
 from adapters.postgres.organizations import PostgresOrganizationRecords
@@ -77,6 +78,7 @@ class Plan:
     publisher: Callable[[], Publisher]
     bundles: Callable[[], Bundles]
     curator: Callable[[], Curator]
+    installations: Callable[[], Installations]
     models: Callable[[], Models]
     sidecar_pool: Callable[[], SidecarPool]
     run_supervisor: Callable[[], RunSupervisor]
@@ -192,6 +194,7 @@ def in_process(
             limits=settings.bundle_limits,
         ),
         curator=partial(Curator, PostgresCurationRecords(pool), packages, at.storage),
+        installations=partial(Installations, PostgresInstallationRecords(pool)),
         models=partial(Models, PostgresModelRecords(pool), vault, settings.egress),
         sidecar_pool=partial(LocalSidecarPool, executor, settings.pool_size),
         run_supervisor=partial(RunSupervisor, live_run, runs, at.pubsub, settings.capacity),

@@ -1,7 +1,8 @@
 """Agents, skills, integrations and MCP servers: their drafts, versions and archives.
 
-Four ports: Packages reads the catalogue, Artifacts opens the bytes of what is in it, Publisher
-brings single packages in, Bundles whole ones in and out, and Curator changes what is there.
+Six ports: Packages reads the catalogue, Artifacts opens the bytes of what is in it, Publisher
+brings single packages in, Bundles whole ones in and out, Curator changes what is there, and
+Installations keeps what is installed where.
 """
 
 from actors.packages.artifacts import Artifacts as Artifacts
@@ -31,6 +32,20 @@ from actors.packages.definition import BundlePart as BundlePart
 from actors.packages.definition import SkillFacts as SkillFacts
 from actors.packages.drafts import Draft as Draft
 from actors.packages.files import FileEntry as FileEntry
+from actors.packages.installations import ConfigureInstalled as ConfigureInstalled
+from actors.packages.installations import Installation as Installation
+from actors.packages.installations import InstallationRecords as InstallationRecords
+from actors.packages.installations import Installations as Installations
+from actors.packages.installations import InstallationSettings as InstallationSettings
+from actors.packages.installations import InstallPackage as InstallPackage
+from actors.packages.installations import LibraryItem as LibraryItem
+from actors.packages.installations import ListInstalled as ListInstalled
+from actors.packages.installations import RunConfig as RunConfig
+from actors.packages.installations import RunInput as RunInput
+from actors.packages.installations import ShowInstalled as ShowInstalled
+from actors.packages.installations import ShowLibrary as ShowLibrary
+from actors.packages.installations import ShowRunConfig as ShowRunConfig
+from actors.packages.installations import UninstallPackage as UninstallPackage
 from actors.packages.manifest import Manifest as Manifest
 from actors.packages.manifest import PackageType as PackageType
 from actors.packages.packages import ListAgents as ListAgents

@@ -26,10 +26,14 @@ from actors.runtime import Actor, Lane, NotFound, Request
 
 
 class ListPackages(Request["Packages", list[PackageItem]], frozen=True, kw_only=True):
-    """The packages of one type the caller's application sees, by name."""
+    """The packages of one type the caller's application sees, by name.
+
+    `active` leaves out those that are switched off there.
+    """
 
     caller: Caller
     type: PackageType
+    active: bool = False
 
 
 class ListAgents(Request["Packages", list[AgentItem]], frozen=True, kw_only=True):
@@ -109,7 +113,8 @@ class Packages(Actor):
     async def receive(self, message: PackagesMessage) -> Any:
         match message:
             case ListPackages():
-                return await self._records.items(*message.caller.tenant, message.type)
+                tenant, active = message.caller.tenant, message.active
+                return await self._records.items(*tenant, message.type, active=active)
             case ListAgents():
                 return await self._records.agents(*message.caller.tenant)
             case ShowPackage():

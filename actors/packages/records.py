@@ -193,9 +193,9 @@ class PackageRecords(Protocol):
         ...
 
     async def items(
-        self, org: OrgId, application: ApplicationId, kind: PackageType
+        self, org: OrgId, application: ApplicationId, kind: PackageType, *, active: bool
     ) -> list[PackageItem]:
-        """The visible packages of one type, by name."""
+        """The visible packages of one type, by name; `active`: only those not switched off."""
         ...
 
     async def agents(self, org: OrgId, application: ApplicationId) -> list[AgentItem]:

@@ -77,7 +77,7 @@ class PostgresPackageRecords:
         return [VersionItem(**pick(VersionItem, row)) for row in rows]
 
     async def items(
-        self, org: OrgId, application: ApplicationId, kind: PackageType
+        self, org: OrgId, application: ApplicationId, kind: PackageType, *, active: bool
     ) -> list[PackageItem]:
         rows = await self._pool.fetch(
             f"""
@@ -93,9 +93,12 @@ class PostgresPackageRecords:
             LEFT JOIN users u ON u.id = p.created_by
             LEFT JOIN package_dist_tags t ON t.package_id = p.id AND t.tag = 'latest'
             LEFT JOIN package_versions v ON v.id = t.version_id
-            WHERE {VISIBLE} AND p.type = $3 ORDER BY p.id
+            WHERE {VISIBLE} AND p.type = $3 AND NOT ($5 AND EXISTS (
+                SELECT 1 FROM application_packages o
+                WHERE o.application_id = $2 AND o.package_id = p.id AND NOT o.enabled
+            )) ORDER BY p.id
             """,
-            *(org, application, kind, f"{kind.replace('-', '_')}s"),
+            *(org, application, kind, f"{kind.replace('-', '_')}s", active),
         )
         return [_item(row) for row in rows]
 

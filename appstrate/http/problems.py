@@ -41,7 +41,7 @@ STATUS_OF_CODE = {
         413: "payload_too_large document_count_exceeded",
         415: "archive_required",
         422: "dependency_unresolved user_already_exists idempotency_conflict bundle_invalid "
-        "bundle_signature_invalid package_archive_unreadable",
+        "not_installable bundle_signature_invalid package_archive_unreadable",
         500: "internal_error bundle_integrity_mismatch",
         502: "bad_gateway",
     }.items()

@@ -24,6 +24,7 @@ from appstrate.http.routes.folders import FOLDERS
 routes = Routes()
 
 FORCE = Query("force", "`true` replaces a draft and a published version.", {"type": "boolean"})
+ACTIVE = Query("active", "`true` leaves out what is switched off.", {"type": "boolean"})
 VERSION = Query("version", "`draft` (the default), `published`, a version, a range or a tag.")
 
 
@@ -76,10 +77,18 @@ async def import_package(call: Call) -> ImportAnswer:
 
 
 def _register(folder: str, kind: PackageType) -> None:
-    @routes.add("GET", f"/api/packages/{folder}", Scope.APPLICATION, f"{folder}:read")
+    @routes.add(
+        "GET",
+        f"/api/packages/{folder}",
+        Scope.APPLICATION,
+        f"{folder}:read",
+        query=(ACTIVE,),
+    )
     async def list_packages(call: Call) -> Page[PackageItem]:
         """The packages of this type that the application sees."""
-        return page(await call.at.packages.ask(ListPackages(caller=call.caller, type=kind)))
+        active = call.query("active") == "true"
+        asked = ListPackages(caller=call.caller, type=kind, active=active)
+        return page(await call.at.packages.ask(asked))
 
     @routes.add(
         "POST",
