@@ -69,7 +69,10 @@ class _OfRun(Event, frozen=True, kw_only=True):
 
     @property
     def topics(self) -> tuple[str, ...]:
-        return run_topic(self.run), f"application/{self.application}"
+        of_application = run_topic(self.run), application_topic(self.application)
+        if self.package is None:
+            return of_application
+        return *of_application, agent_topic(self.application, self.package)
 
 
 class RunChanged(_OfRun, frozen=True, kw_only=True):
@@ -94,3 +97,13 @@ class RunMetered(_OfRun, frozen=True, kw_only=True):
 def run_topic(run: RunId) -> str:
     """The topic of one run."""
     return f"run/{run}"
+
+
+def application_topic(application: ApplicationId) -> str:
+    """The topic of every run of an application."""
+    return f"application/{application}"
+
+
+def agent_topic(application: ApplicationId, package: PackageId) -> str:
+    """The topic of the runs of one agent in an application."""
+    return f"agent/{application}/{package}"

@@ -7,6 +7,7 @@ this process).
 """
 
 import asyncio
+import contextlib
 from abc import abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -78,6 +79,26 @@ class Subscription:
         """Deliver nothing more than what is queued."""
         self._ended = True
         self._wakeup.set()
+
+    def take(self) -> list[Event | Lagged]:
+        """Everything that is queued, at once."""
+        events = list(self._events)
+        self._events.clear()
+        return events
+
+    async def batch(self, within: float) -> list[Event | Lagged] | None:
+        """Everything that is queued, once there is something.
+
+        Empty when nothing came `within` seconds; None once the subscription has ended.
+        """
+        if not self._events and not self._ended:
+            self._wakeup.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    await self._wakeup.wait()
+        if self._events:
+            return self.take()
+        return None if self._ended else []
 
     def __aiter__(self) -> AsyncIterator[Event | Lagged]:
         return self

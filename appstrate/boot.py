@@ -21,7 +21,8 @@ from actors.ids import InstanceId
 from actors.runs import Identity, Places
 from actors.runtime import Supervisor
 from adapters.local.instance import InstanceLock, claim_instance
-from appstrate.http.app import Gate, build_application
+from appstrate.http.app import build_application
+from appstrate.http.gate import Gate
 from appstrate.http.routes import every_route
 from appstrate.http.routes.document import document_routes
 from appstrate.http.routes.status import ServerInfo, status_routes

@@ -46,6 +46,7 @@ from adapters.postgres.bundles import PostgresBundleRecords
 from adapters.postgres.curation import PostgresCurationRecords
 from adapters.postgres.evidence import PostgresEvidenceRecords
 from adapters.postgres.executions import PostgresExecutionRecords
+from adapters.postgres.feed import PostgresFeedRecords
 from adapters.postgres.idempotency import PostgresIdempotencyRecords
 from adapters.postgres.installations import PostgresInstallationRecords
 from adapters.postgres.members import PostgresMemberRecords
@@ -235,7 +236,7 @@ def in_process(
             most_pending_of_organization=settings.limits.max_pending_per_org,
         ),
         launcher=partial(Launcher, at.packages, at.models, settings.limits),
-        run_log=partial(RunLog, runs),
+        run_log=partial(RunLog, runs, PostgresFeedRecords(pool)),
         run_evidence=partial(RunEvidence, evidence, at.run_log),
         idempotency=partial(Idempotency, PostgresIdempotencyRecords(pool), vault, identity),
     )

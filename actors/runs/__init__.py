@@ -48,8 +48,11 @@ from actors.runs.run_evidence import ExplainRun as ExplainRun
 from actors.runs.run_evidence import NoteModelCall as NoteModelCall
 from actors.runs.run_evidence import RunEvidence as RunEvidence
 from actors.runs.run_log import ListRuns as ListRuns
+from actors.runs.run_log import NewestLine as NewestLine
+from actors.runs.run_log import ReadFeed as ReadFeed
 from actors.runs.run_log import ReadLog as ReadLog
 from actors.runs.run_log import ReadRun as ReadRun
+from actors.runs.run_log import ReadRuns as ReadRuns
 from actors.runs.run_log import RunLog as RunLog
 from actors.runs.run_manager import Admit as Admit
 from actors.runs.run_manager import CancelRun as CancelRun

@@ -1,12 +1,15 @@
 """Reading runs: lists, one run, its log."""
 
-from typing import Any, TypeAlias, assert_never
+from datetime import timedelta
+from typing import Any, Protocol, TypeAlias, assert_never
 
 from actors.accounts import Caller
-from actors.ids import RunId
+from actors.ids import ApplicationId, OrgId, PackageId, RunId
 from actors.runs.events import LEVELS, Level
 from actors.runs.records import LogLine, Run, RunPage, RunQuery, RunRecords
 from actors.runtime import Actor, Lane, NotFound, Request
+
+OVERLAP = timedelta(seconds=30)
 
 
 class ReadRun(Request["RunLog", Run], frozen=True, kw_only=True):
@@ -33,7 +36,61 @@ class ReadLog(Request["RunLog", list[LogLine]], frozen=True, kw_only=True):
     limit: int = 1000
 
 
-RunLogMessage: TypeAlias = ReadRun | ListRuns | ReadLog
+class ReadRuns(Request["RunLog", list[Run]], frozen=True, kw_only=True):
+    """Those of some runs that are of the caller's application."""
+
+    caller: Caller
+    runs: list[RunId]
+
+
+class NewestLine(Request["RunLog", int], frozen=True, kw_only=True):
+    """The id of the last line in any log; 0 before the first."""
+
+    caller: Caller
+
+
+class ReadFeed(Request["RunLog", list[LogLine]], frozen=True, kw_only=True):
+    """Up to `limit` lines of all runs of the caller's application, or of one agent, ascending.
+
+    They follow the id `since`. Lines of several runs do not commit in the order of their ids:
+    with `overlap` those of the 30 seconds before `since` are read again.
+    """
+
+    caller: Caller
+    package: PackageId | None = None
+    since: int
+    overlap: bool = False
+    limit: int = 500
+
+
+RunLogMessage: TypeAlias = ReadRun | ListRuns | ReadLog | ReadRuns | NewestLine | ReadFeed
+
+
+class FeedRecords(Protocol):
+    """The logs of many runs. Each method is one transaction."""
+
+    async def runs(self, org: OrgId, application: ApplicationId, runs: list[RunId]) -> list[Run]:
+        """Those of some runs that are of this application."""
+        ...
+
+    async def newest(self) -> int:
+        """The id of the last line in any log; 0 before the first."""
+        ...
+
+    async def overlapping(self, since: int, overlap: timedelta) -> int:
+        """An id below which every line is older than that of `since` by more than `overlap`."""
+        ...
+
+    async def lines(
+        self,
+        org: OrgId,
+        application: ApplicationId,
+        package: PackageId | None,
+        since: int,
+        limit: int,
+    ) -> list[LogLine]:
+        """Lines with an id above `since`, ascending."""
+        ...
 
 
 class RunLog(Actor):
@@ -41,9 +98,10 @@ class RunLog(Actor):
 
     lanes = (Lane("reads", 64),)
 
-    def __init__(self, records: RunRecords) -> None:
+    def __init__(self, records: RunRecords, feed: FeedRecords) -> None:
         super().__init__()
         self._records = records
+        self._feed = feed
 
     async def receive(self, message: RunLogMessage) -> Any:
         match message:
@@ -53,6 +111,12 @@ class RunLog(Actor):
                 return await self._records.runs(*message.caller.tenant, message.query)
             case ReadLog():
                 return await self._lines(message)
+            case ReadRuns():
+                return await self._feed.runs(*message.caller.tenant, message.runs)
+            case NewestLine():
+                return await self._feed.newest()
+            case ReadFeed():
+                return await self._feed_lines(message)
             case _:
                 assert_never(message)
 
@@ -61,6 +125,12 @@ class RunLog(Actor):
         if found is None:
             raise NotFound("there is no such run")
         return found
+
+    async def _feed_lines(self, message: ReadFeed) -> list[LogLine]:
+        since = message.since
+        if message.overlap:
+            since = await self._feed.overlapping(since, OVERLAP)
+        return await self._feed.lines(*message.caller.tenant, message.package, since, message.limit)
 
     async def _lines(self, message: ReadLog) -> list[LogLine]:
         run = await self._read(message.caller, message.run)

@@ -11,12 +11,14 @@ import structlog
 from aiohttp import hdrs, web
 
 from actors.addresses import Addresses
-from actors.runtime import Context, Refusal, Unavailable, current_context
+from actors.runtime import Context, Refusal, current_context
 from appstrate.http.auth import Cookies, CookieSettings
 from appstrate.http.call import Handler, Media, Route
 from appstrate.http.codec import check_text
 from appstrate.http.cors import Cors
 from appstrate.http.endpoint import ADDRESSES, COOKIES, REQUEST_ID, VERSION, endpoint, refused
+from appstrate.http.frames import STREAMS, Streams
+from appstrate.http.gate import Gate
 from appstrate.http.problems import http_error, internal_error, problem_response
 from appstrate.http.versions import API_VERSION
 
@@ -36,27 +38,6 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     body_limit: int
 
 
-class Gate:
-    """Whether requests are let in: not before everything runs, not while it stops."""
-
-    def __init__(self) -> None:
-        self.closed: str | None = "starting"
-
-    def open(self) -> None:
-        """Let requests in."""
-        self.closed = None
-
-    def close(self) -> None:
-        """Let no more in."""
-        self.closed = "shutting_down"
-
-    def check(self) -> None:
-        """Refuse while the gate is closed."""
-        if self.closed is not None:
-            what = self.closed.replace("_", " ")
-            raise Unavailable(f"the server is {what}", code=self.closed, retry_after=1)
-
-
 def build_application(
     settings: HttpSettings, at: Addresses, gate: Gate, routes: Iterable[Route]
 ) -> web.Application:
@@ -65,6 +46,8 @@ def build_application(
     application[ADDRESSES] = at
     application[COOKIES] = Cookies(settings.cookies)
     application.on_response_prepare.append(_sign)
+    streams = application[STREAMS] = Streams()
+    gate.on_close(streams.end)
     application[CORS] = Cors(settings.cookies.trusted_origins)
     for route in routes:
         serve = endpoint(route, settings.body_limit)

@@ -1,94 +1,101 @@
-"""One run as a stream of server-sent events, without a gap and without a duplicate.
+"""Runs as a stream of server-sent events: one run, an agent's, or an application's.
 
-Log frames carry the log id as their `id`. A stream subscribes first, replays what the client has
-not seen, and then follows the bus. Positions count 1, 2, 3 … within a run's log: when one is
-skipped, or the subscription lagged, the log is read again from the last line that was sent. The
-same is done after a silence, for the bus promises nothing.
+A stream subscribes first, replays what the client has not seen, and then follows the bus. Log
+frames carry the log id as their `id`. Positions count 1, 2, 3 … within a run's log: when one is
+skipped, or the subscription lagged, the log is read again. The same is done after a silence, for
+the bus promises nothing. One run is followed without a gap and without a duplicate; ids of several
+runs do not commit in order, so their streams may repeat lines after a reconnection, never lose one.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-import msgspec
 from aiohttp import web
 
 from actors.accounts import Caller
 from actors.addresses import Addresses
-from actors.events import RunChanged, RunLine, RunLogged, RunMetered, RunUpdate, run_topic
+from actors.events import RunChanged, RunLine, RunLogged, RunMetered, RunUpdate
 from actors.ids import RunId
-from actors.pubsub import Subscription, subscription
-from actors.runs import LogLine, ReadLog, ReadRun
+from actors.pubsub import Lagged, Subscription, subscription
 from actors.runtime import Event, Refusal, Unavailable
+from appstrate.http.frames import PING, RETRY, Streams, line_frame, update_frame
+from appstrate.http.sources import Source
+
+T = TypeVar("T")
 
 SILENCE = 30.0
 AUTHORIZE_SECONDS = 10.0
 GONE_CHECK = 2.0
 WRITE_SECONDS = 60.0
-PAGE = 500
+RUNS_KNOWN = 5000
 CHANNELS = frozenset({"run_update", "run_log", "run_metric"})
+OTHER_CHANNELS = frozenset({"connection_update", "chat_session_update"})
 SEES_DEBUG = ("owner", "admin")
 
 
 @dataclass(slots=True, kw_only=True)
-class RunStream:
-    """A client following one run. `since` is the last log id it has; None means from now on.
+class Stream:
+    """A client following runs. `since` is the last log id it has; None means from now on.
 
     `authorize` answers who the client is by now, or refuses: then the stream ends.
     """
 
     at: Addresses
+    streams: Streams
+    source: Source
     request: web.Request
     caller: Caller
     authorize: Callable[[], Awaitable[Caller]]
-    run: RunId
     since: int | None
     verbose: bool = False
     channels: frozenset[str] = CHANNELS
-    position: int | None = field(default=None, init=False)
-    update: RunUpdate | None = field(default=None, init=False)
+    positions: dict[RunId, int] = field(default_factory=dict[RunId, int], init=False)
+    updates: dict[RunId, RunUpdate] = field(default_factory=dict[RunId, RunUpdate], init=False)
     authorized: float = field(default_factory=time.monotonic, init=False)
+    queued: bytearray = field(default_factory=bytearray, init=False)
 
     async def serve(self, response: web.StreamResponse) -> None:
         """Send frames until the client goes away or the server stops."""
-        await _write(response, _frame("ping", b""))
-        while True:
-            async with subscription(self.at.pubsub, run_topic(self.run)) as events:
-                await self._catch_up(response)
-                lagged = await self._follow(response, events)
+        self.queued += PING
+        while not self.streams.ended:
+            async with subscription(self.at.pubsub, self.source.topic) as events:
+                with self.streams.following(events):
+                    await self._catch_up(response)
+                    lagged = await self._follow(response, events)
             if not lagged:
-                return
+                break
+        if self.streams.ended:
+            self.queued += RETRY
+        await self._flush(response)
 
     async def _follow(self, response: web.StreamResponse, events: Subscription) -> bool:
         """Send events as they come. True when the subscription ended for being too slow."""
         loop = asyncio.get_running_loop()
-        waiting = asyncio.ensure_future(anext(events, None))
         heard = loop.time()
-        try:
-            while not is_gone(self.request):
-                await asyncio.wait((waiting,), timeout=GONE_CHECK)
-                if not await self._still_allowed():
-                    return False
-                if not waiting.done():
-                    if loop.time() - heard >= SILENCE:
-                        await _write(response, _frame("ping", b""))
-                        with contextlib.suppress(Unavailable):  # then after the next silence
-                            await self._catch_up(response)
-                        heard = loop.time()
-                    continue
+        while not is_gone(self.request):
+            batch = await events.batch(GONE_CHECK)
+            if batch is None or not await self._still_allowed():
+                return False
+            if batch:
                 heard = loop.time()
-                event = waiting.result()
-                if event is None:
-                    return False
-                if not isinstance(event, Event):
-                    return True
-                await self._send(response, event)
-                waiting = asyncio.ensure_future(anext(events, None))
-            return False
-        finally:
-            waiting.cancel()
+                await self.streams.join()
+                batch += events.take()
+                for event in batch:
+                    if isinstance(event, Lagged):
+                        return True
+                    await self._take(response, event)
+                await self._flush(response)
+            elif loop.time() - heard >= SILENCE:
+                self.queued += PING
+                await self._flush(response)
+                with contextlib.suppress(Unavailable):  # then after the next silence
+                    await self._catch_up(response)
+                heard = loop.time()
+        return False
 
     async def _still_allowed(self) -> bool:
         if time.monotonic() - self.authorized >= AUTHORIZE_SECONDS:
@@ -102,56 +109,90 @@ class RunStream:
         return True
 
     async def _catch_up(self, response: web.StreamResponse) -> None:
-        """Send what the run is by now, if the client does not know it, and the lines it lacks."""
-        run = await self.at.run_log.ask(ReadRun(caller=self.caller, run=self.run))
-        if run.update("UPDATE") != self.update:
-            await self._send_update(response, run.update("UPDATE"))
+        """Send what the client does not know yet: what runs are by now, and the lines it lacks."""
+        self._tell(await self.source.snapshot(self.caller))
         await self._replay(response)
-
-    async def _send(self, response: web.StreamResponse, event: Event) -> None:
-        match event:
-            case RunChanged():
-                await self._send_update(response, event.update)
-            case RunLogged() if self.since is None or event.line.id > self.since:
-                if self.since is None or event.position - 1 == self.position:
-                    await self._send_lines(response, [(event.position, event.line)])
-                else:
-                    await self._replay(response)
-            case RunMetered() if "run_metric" in self.channels:
-                await _write(response, _frame("run_metric", msgspec.json.encode(event.totals)))
-            case _:
-                pass
-
-    async def _send_update(self, response: web.StreamResponse, update: RunUpdate) -> None:
-        self.update = update
-        if "run_update" in self.channels:
-            await _write(response, _frame("run_update", msgspec.json.encode(update)))
+        await self._flush(response)
 
     async def _replay(self, response: web.StreamResponse) -> None:
         if self.since is None:
+            self.since = await self.source.newest(self.caller)
             return
-        while True:
-            message = ReadLog(caller=self.caller, run=self.run, since=self.since, limit=PAGE)
-            lines: list[LogLine] = await self.at.run_log.ask(message)
-            application = self.caller.tenant[1]
-            shown = [(line.position, line.for_stream(application)) for line in lines]
-            await self._send_lines(response, shown)
-            if len(lines) < PAGE:
-                return
+        application, touched = self.caller.tenant[1], set[RunId]()
+        async for page in self.source.pages(self.caller, self.since):
+            fresh = [line for line in page if line.position > self.positions.get(line.run_id, 0)]
+            touched |= {line.run_id for line in fresh}
+            self._replayed([(line.position, line.for_stream(application)) for line in fresh])
+            await self._flush(response)
+        self._tell(await self.source.updates(self.caller, touched))
 
-    async def _send_lines(
-        self, response: web.StreamResponse, lines: Sequence[tuple[int, RunLine]]
-    ) -> None:
-        frames = bytearray()
+    def _replayed(self, lines: Sequence[tuple[int, RunLine]]) -> None:
         for position, line in lines:
-            self.position, self.since = position, line.id
-            hidden = line.level == "debug" and self.caller.role not in SEES_DEBUG
-            if "run_log" not in self.channels or hidden:
-                continue
-            shown = line if self.verbose else msgspec.structs.replace(line, data=msgspec.UNSET)
-            frames += _frame("run_log", msgspec.json.encode(shown), line.id)
-        if frames:
-            await _write(response, bytes(frames))
+            self._advance(line, position)
+            if self._shows(line):
+                self.queued += line_frame(line, verbose=self.verbose)
+
+    def _tell(self, updates: Iterable[RunUpdate]) -> None:
+        for update in updates:
+            if self.updates.get(update.id) != update:
+                self._remember(self.updates, update.id, update)
+                if "run_update" in self.channels:
+                    self.queued += update_frame(update)
+
+    async def _take(self, response: web.StreamResponse, event: Event) -> None:
+        match event:
+            case RunChanged():
+                self._remember(self.updates, event.run, event.update)
+                if "run_update" in self.channels:
+                    self.queued += self.streams.frame(event)
+            case RunLogged() if self._is_new(event):
+                if self._is_after_a_gap(event):
+                    await self._replay(response)
+                else:
+                    self._advance(event.line, event.position)
+                    if self._shows(event.line):
+                        self.queued += self.streams.frame(event, verbose=self.verbose)
+            case RunMetered() if "run_metric" in self.channels:
+                self.queued += self.streams.frame(event)
+            case _:
+                pass
+
+    def _is_new(self, event: RunLogged) -> bool:
+        if self.source.exact and self.since is not None and event.line.id <= self.since:
+            return False
+        return event.position > self.positions.get(event.run, 0)
+
+    def _is_after_a_gap(self, event: RunLogged) -> bool:
+        if self.since is None:
+            return False
+        known = self.positions.get(event.run)
+        # Of a run among many that is heard of for the first time, nothing is known to be missing.
+        return self.source.exact if known is None else event.position != known + 1
+
+    def _advance(self, line: RunLine, position: int) -> None:
+        self._remember(self.positions, line.run_id, position)
+        self.since = max(self.since or 0, line.id)
+
+    def _remember(self, memory: dict[RunId, T], run: RunId, value: T) -> None:
+        memory.pop(run, None)
+        memory[run] = value
+        if len(memory) > RUNS_KNOWN:
+            del memory[next(iter(memory))]
+
+    def _shows(self, line: RunLine) -> bool:
+        hidden = line.level == "debug" and self.caller.role not in SEES_DEBUG
+        return "run_log" in self.channels and not hidden
+
+    async def _flush(self, response: web.StreamResponse) -> None:
+        """Write what is queued, or give the client up when it takes nothing for a minute."""
+        if not self.queued:
+            return
+        frames, self.queued = bytes(self.queued), bytearray()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WRITE_SECONDS):
+                await response.write(frames)
+                return
+        raise ConnectionResetError("the client does not read")
 
 
 def is_gone(request: web.Request) -> bool:
@@ -161,7 +202,7 @@ def is_gone(request: web.Request) -> bool:
 
 def channels_of(text: str | None) -> frozenset[str]:
     """The channels a client asked for; none that exists means all."""
-    return CHANNELS & frozenset((text or "").split(",")) or CHANNELS
+    return (CHANNELS | OTHER_CHANNELS) & frozenset((text or "").split(",")) or CHANNELS
 
 
 async def stream_response(request: web.Request) -> web.StreamResponse:
@@ -175,17 +216,3 @@ async def stream_response(request: web.Request) -> web.StreamResponse:
     )
     await response.prepare(request)
     return response
-
-
-def _frame(event: str, data: bytes, frame_id: int | None = None) -> bytes:
-    head = f"event: {event}\n" + (f"id: {frame_id}\n" if frame_id is not None else "")
-    return head.encode() + b"data: " + data + b"\n\n"
-
-
-async def _write(response: web.StreamResponse, frames: bytes) -> None:
-    """Write, or give the client up when it takes nothing for a minute."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(WRITE_SECONDS):
-            await response.write(frames)
-            return
-    raise ConnectionResetError("the client does not read")

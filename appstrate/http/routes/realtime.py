@@ -6,12 +6,16 @@ from functools import partial
 from aiohttp import web
 
 from actors.accounts import Authenticate, Caller, Credentials
+from actors.ids import PackageId
+from actors.packages import ShowPackage
 from actors.runs import ReadRun
 from actors.runtime import NotFound, Rejected
 from appstrate.http.auth import bearer
 from appstrate.http.call import Call, Media, Query, Routes, Scope
 from appstrate.http.endpoint import COOKIES
-from appstrate.http.stream import RunStream, channels_of, stream_response
+from appstrate.http.frames import STREAMS
+from appstrate.http.sources import ManyRuns, OneRun, Source
+from appstrate.http.stream import Stream, channels_of, stream_response
 
 routes = Routes()
 
@@ -27,17 +31,38 @@ STREAM = (
 )
 
 
+@routes.add("GET", "/api/realtime/runs", Scope.PUBLIC, query=STREAM, answer=EVENTS)
+async def follow_application(call: Call) -> web.StreamResponse:
+    """Every run of the application, from now on or from the last event the client has."""
+    caller = await _caller(call)
+    return await _follow(call, caller, ManyRuns(call.at, caller))
+
+
+@routes.add("GET", "/api/realtime/agents/{package}/runs", Scope.PUBLIC, query=STREAM, answer=EVENTS)
+async def follow_agent(call: Call) -> web.StreamResponse:
+    """Every run of one agent; its id is one part of the path, with its slash encoded."""
+    caller = await _caller(call)
+    package = PackageId(f"@{call.request.match_info['package'].removeprefix('@')}")
+    await call.at.packages.ask(ShowPackage(caller=caller, type="agent", package=package))
+    return await _follow(call, caller, ManyRuns(call.at, caller, package))
+
+
 @routes.add("GET", "/api/realtime/runs/{run}", Scope.PUBLIC, query=STREAM, answer=EVENTS)
 async def follow_run(call: Call) -> web.StreamResponse:
     """One run: what it is now, then everything that happens to it."""
     caller = await _caller(call)
     await call.at.run_log.ask(ReadRun(caller=caller, run=call.run))
-    stream = RunStream(
+    return await _follow(call, caller, OneRun(call.at, call.run))
+
+
+async def _follow(call: Call, caller: Caller, source: Source) -> web.StreamResponse:
+    stream = Stream(
         at=call.at,
+        streams=call.request.app[STREAMS],
+        source=source,
         request=call.request,
         caller=caller,
         authorize=partial(_caller, call),
-        run=call.run,
         since=_since(call),
         verbose=call.query("verbose") == "true",
         channels=channels_of(call.query("channels")),

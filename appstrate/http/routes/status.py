@@ -14,9 +14,9 @@ from actors.addresses import Addresses, every_address
 from actors.database import CheckDatabase
 from actors.runtime import AskError, Refusal
 from actors.runtime.address import State
-from appstrate.http.app import Gate
 from appstrate.http.call import Call, Media, Routes, Scope
 from appstrate.http.codec import json_response
+from appstrate.http.gate import Gate
 
 PAGE = Template((Path(__file__).parent.parent / "pages" / "home.html").read_text())
 CHECK_SECONDS = 2.0
