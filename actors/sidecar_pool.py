@@ -45,6 +45,18 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
         return f"Agent process {how}" + (f": {said}" if said else "")
 
 
+class Wall(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that stands between runs and their host, or does not.
+
+    `how` says in which way it stands, or why it does not; `remedy` what would raise it.
+    """
+
+    name: str
+    up: bool
+    how: str
+    remedy: str = ""
+
+
 class Slot(Protocol):
     """A place for one run."""
 

@@ -1,6 +1,7 @@
 """What the in-process and on-disk implementations need to know."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -12,6 +13,12 @@ class LocalStorageSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LocalExecutorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The directory under which runs have their workspaces."""
+    """The directory under which runs have their workspaces.
+
+    With the `sandbox` on `auto` every wall is raised that the host allows; `required` refuses to
+    do without one, `off` raises none. `hidden` are folders no run may see.
+    """
 
     root: Path
+    sandbox: Literal["auto", "off", "required"] = "off"
+    hidden: tuple[Path, ...] = ()

@@ -5,8 +5,10 @@ its assignment, a JSON object of environment variables (or it finds them in its 
 Everything slow happens before that line, so that a waiting process answers at once.
 """
 
+import json
 import os
 import sys
+from typing import Any
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
 
@@ -31,10 +33,21 @@ def main() -> None:
     prepare()
     from appstrate.agent.hardening import harden  # noqa: PLC0415
 
-    harden()
+    walls = harden()
     from appstrate.agent.program import run_assignment  # noqa: PLC0415
 
-    run_assignment()
+    if "trial" in walls:
+        tell_walls(walls)
+    else:
+        run_assignment()
+
+
+def tell_walls(walls: dict[str, Any]) -> None:
+    """Answer the question what stands, asked once at boot, instead of waiting for a run."""
+    place = os.path.join(os.environ["WORKSPACE_DIR"], "trial")  # noqa: PTH118 - pathlib is slow
+    with open(place, "x"):  # noqa: PTH123 - same
+        pass
+    print(json.dumps(walls))
 
 
 if __name__ == "__main__":
