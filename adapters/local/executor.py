@@ -6,21 +6,23 @@ import fcntl
 import importlib.util
 import os
 import secrets
-import shutil
 import signal
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import structlog
 
 from actors.sidecar_pool import Exit
+from adapters.local.folders import remove_folder, remove_folders
+from adapters.local.namespace import Namespace
 from adapters.local.processes import (
     ZOMBIE,
     Process,
     adopted,
+    end_user,
     environment_of,
     exited,
     folder_of,
@@ -30,6 +32,7 @@ from adapters.local.processes import (
     protect_server,
     reap,
 )
+from adapters.local.sandbox import Enclosure, Sandbox, owner
 from adapters.local.settings import LocalExecutorSettings
 
 log = structlog.get_logger("executor")
@@ -49,6 +52,7 @@ LIBRARIES = sorted(
         if (spec := importlib.util.find_spec(name)) is not None and spec.origin
     }
 )
+PYTHON = os.path.realpath(sys.executable)
 PASSED_ON = ("PATH", "LANG", "LANGUAGE", "LC_ALL", "TZ", "TERM", "SHELL", "USER", "LOGNAME")
 
 
@@ -60,9 +64,20 @@ class LocalExecutor:
     environment for the next life of the server to find.
     """
 
-    def __init__(self, settings: LocalExecutorSettings, instance: str, program: Path) -> None:
+    def __init__(
+        self,
+        settings: LocalExecutorSettings,
+        instance: str,
+        program: Path,
+        *,
+        sandbox: Sandbox | None = None,
+        ports: Callable[[], Sequence[int]] = tuple,
+    ) -> None:
+        """`ports` of this machine are all that runs may connect to, where that can be enforced."""
         self._root = settings.root.resolve() / instance
         self._program = program
+        self._sandbox = sandbox or Sandbox()
+        self._ports = ports
         self._alive: dict[int, LocalSlot] = {}
         self._server_mark = f"{SERVER_MARK}={secrets.token_hex(16)}"
         # Inherited by everything this server starts on purpose, and by no run.
@@ -74,9 +89,10 @@ class LocalExecutor:
         folder = self._root / name
         workspace = folder / "workspace"
         await asyncio.to_thread(workspace.mkdir, parents=True, mode=0o700)
-        slot = LocalSlot(name, folder, self)
+        enclosure = await asyncio.to_thread(self._sandbox.enclose, folder, self._ports())
+        slot = LocalSlot(name, folder, self, enclosure)
         try:
-            slot.spawn(self._program, self._environment(name, workspace))
+            slot.spawn(self._program, self._environment(name, workspace) | enclosure.environment)
         except OSError:
             await slot.stop()
             raise
@@ -98,15 +114,31 @@ class LocalExecutor:
         ]
         kill_tree(found)
         live = {slot.name for slot in self._alive.values()}
-        await asyncio.to_thread(_remove_folders, self._root, live)
+        for user in self._left_users(live):
+            await end_user(user)
+        await asyncio.to_thread(remove_folders, self._root, live)
         return len(found)
+
+    def _left_users(self, live: Container[str]) -> list[int]:
+        """The users of an earlier life's runs: their workspaces tell."""
+        if not self._root.is_dir():
+            return []
+        folders = [folder for folder in self._root.iterdir() if folder.name not in live]
+        users = [owner(folder) for folder in folders]
+        return [user for user in users if user is not None]
 
     def _stands_in_a_run(self, process: Process) -> bool:
         return not process.terminal and folder_of(process.pid).is_relative_to(self._root)
 
-    async def bury(self, pid: int) -> None:
+    async def bury(self, pid: int, enclosure: Enclosure, namespace: Namespace | None) -> None:
         """Forget a slot's process, and end everything it orphaned."""
         self._alive.pop(pid, None)
+        if namespace is not None:
+            if not await namespace.end():
+                log.error("processes of a run could not be ended", pids=[pid])
+            return
+        if enclosure.user is not None:
+            await end_user(enclosure.user)
         seen: set[int] = set()
         for _ in range(SWEEPS):
             left = adopted(self._alive, self._server_mark.encode())
@@ -123,6 +155,7 @@ class LocalExecutor:
     def _environment(self, name: str, workspace: Path) -> dict[str, str]:
         passed = {k: v for k, v in os.environ.items() if k in PASSED_ON}
         return passed | {
+            "PATH": self._sandbox.path(passed.get("PATH", os.defpath)),
             "HOME": str(workspace),
             "WORKSPACE_DIR": str(workspace),
             "APPSTRATE_SLOT": name,
@@ -133,11 +166,15 @@ class LocalExecutor:
 class LocalSlot:
     """One agent process and its folder."""
 
-    def __init__(self, name: str, folder: Path, executor: LocalExecutor) -> None:
+    def __init__(
+        self, name: str, folder: Path, executor: LocalExecutor, enclosure: Enclosure
+    ) -> None:
         self.name = name
         self.pid = 0
         self._folder = folder
         self._executor = executor
+        self._enclosure = enclosure
+        self._namespace = Namespace() if enclosure.prefix else None
         self._stdin = -1
         self._output: _Tail | None = None
         self._exit: asyncio.Task[Exit] | None = None
@@ -148,11 +185,12 @@ class LocalSlot:
         """Start the program; it imports what it needs and waits on its standard input."""
         stdin, self._stdin = os.pipe()
         output, child_output = os.pipe()
+        command = self._command([PYTHON, "-I", "-S", str(program), *LIBRARIES])
         try:
             # Not a fork of this large process, and no code of ours between fork and exec.
             self.pid = os.posix_spawn(
-                sys.executable,
-                [sys.executable, "-I", "-S", str(program), *LIBRARIES],
+                command[0],
+                command,
                 dict(environment),
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, stdin, 0),
@@ -168,8 +206,16 @@ class LocalSlot:
         finally:
             os.close(stdin)
             os.close(child_output)
+            if self._namespace is not None:
+                self._namespace.started()
         self._output = _Tail(output)
         self._exit = asyncio.create_task(self._await_exit())
+
+    def _command(self, program: list[str]) -> list[str]:
+        if self._namespace is None:
+            return program
+        bubblewrap, *walls = self._enclosure.prefix
+        return [bubblewrap, *self._namespace.options, *walls, *program]
 
     async def assign(self, environment: Mapping[str, str]) -> None:
         line = msgspec.json.encode(environment) + b"\n"
@@ -188,7 +234,7 @@ class LocalSlot:
         self._close_stdin()
         if self._exit is not None:
             await self._end_process(self._exit)
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        await asyncio.to_thread(remove_folder, self._folder)
 
     async def _end_process(self, ending: asyncio.Task[Exit]) -> None:
         if not ending.done():
@@ -198,14 +244,20 @@ class LocalSlot:
             self._signal(signal.SIGKILL)
             await asyncio.wait((ending,), timeout=POLITE_SECONDS)
         if sys.platform == "linux":
-            await self._executor.bury(self.pid)
+            await self._executor.bury(self.pid, self._enclosure, self._namespace)
         else:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         if self._output is not None:
             self._output.close()
 
-    def _signal(self, number: int) -> None:
+    def _signal(self, number: signal.Signals) -> None:
+        if self._namespace is not None:
+            if number == signal.SIGKILL:
+                self._namespace.kill()
+            else:
+                self._namespace.signal(number)
+                return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
@@ -213,8 +265,8 @@ class LocalSlot:
         status = await exited(self.pid)
         assert self._output is not None
         tail = self._output.finish()
-        if os.WIFSIGNALED(status):
-            number = os.WTERMSIG(status)
+        if os.WIFSIGNALED(status) or (self._namespace and _told_signal(status)):
+            number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else _told_signal(status)
             starved = number == signal.SIGKILL and memory_kills() > self._memory_kills
             return Exit(signal=number, out_of_memory=starved, tail=tail)
         return Exit(code=os.waitstatus_to_exitcode(status), tail=tail)
@@ -278,8 +330,7 @@ class _Tail:
         self._lines.append(line[:LINE_LIMIT].decode(errors="replace").rstrip("\r"))
 
 
-def _remove_folders(root: Path, live: set[str]) -> None:
-    if root.is_dir():
-        for folder in root.iterdir():
-            if folder.name not in live:
-                shutil.rmtree(folder, ignore_errors=True)
+def _told_signal(status: int) -> int:
+    """The signal that ended a program, as bubblewrap and shells tell it; 0 for none."""
+    number = os.waitstatus_to_exitcode(status) - 128
+    return number if number in set(signal.Signals) else 0

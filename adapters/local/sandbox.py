@@ -24,10 +24,29 @@ MANY_USERS = range(1_900_000_000, 2_000_000_000)
 FEW_USERS = range(62_000, 65_000)
 
 
+def available_users() -> range:
+    """The range of users this process can give to runs; a container may have few."""
+    try:
+        lines = Path("/proc/self/uid_map").read_text().splitlines()
+    except OSError:
+        return FEW_USERS
+    mapped = [range(int(a), int(a) + int(n)) for a, _, n in (line.split() for line in lines)]
+    whole = [r for r in mapped if MANY_USERS[0] in r and MANY_USERS[-1] in r]
+    return MANY_USERS if whole else FEW_USERS
+
+
+def new_users() -> Iterator[int]:
+    """Users in order from a random one, so that two servers do not share one."""
+    users = available_users()
+    first = random.randrange(len(users))  # noqa: S311 - no secret
+    return (users[number % len(users)] for number in itertools.count(first))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enclosure:
     """How one program is started: what stands before its command, what is added to its
-    environment, and the user it becomes, if another."""
+    environment, and the user it becomes, if another.
+    """
 
     prefix: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
@@ -44,27 +63,31 @@ class Sandbox:
     bounded: bool = False
     trees: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
-    users: Iterator[int] = field(default_factory=lambda: _users())
+    users: Iterator[int] = field(default_factory=new_users)
 
     def enclose(self, folder: Path, ports: Sequence[int], *, trial: bool = False) -> Enclosure:
         """Prepare a slot's folder, in which `workspace` is, for a program that may connect to
-        these ports of this machine."""
+        these ports of this machine.
+        """
         workspace, temporary = folder / "workspace", folder / "tmp"
         temporary.mkdir(mode=0o700)
         user = next(self.users) if self.own_users else None
         if user is not None:
             for place in (workspace, temporary):
                 os.chown(place, user, user)
+            # Python may lie below it, and starts before it becomes that user.
+            temporary.chmod(0o711)
         told = self._told(user, workspace, temporary, ports) | ({"trial": True} if trial else {})
         environment = {TOLD: json.dumps(told)} if told else {}
-        if self.trees:
-            path = os.environ.get("PATH", os.defpath)
-            environment["PATH"] = search_path(path, self.trees)
         if self.bubblewrap is None:
             return Enclosure(environment={"TMPDIR": str(temporary)} | environment, user=user)
         _write_names(folder, user if user is not None else os.getuid())
         environment |= {"USER": "agent", "LOGNAME": "agent", "TMPDIR": "/tmp"}  # noqa: S108 - private
         return Enclosure(prefix=self._prefix(folder), environment=environment, user=user)
+
+    def path(self, given: str) -> str:
+        """What is left of a PATH within the walls."""
+        return search_path(given, self.trees) if self.trees else given
 
     def _told(
         self, user: int | None, workspace: Path, temporary: Path, ports: Sequence[int]
@@ -127,22 +150,14 @@ class Sandbox:
         return ("--unshare-user",)
 
 
-def available_users() -> range:
-    """The range of users this process can give to runs; a container may have few."""
+def owner(folder: Path) -> int | None:
+    """The user that the run of a slot's folder had to itself; None for the server's own."""
     try:
-        lines = Path("/proc/self/uid_map").read_text().splitlines()
+        user = (folder / "workspace").lstat().st_uid
     except OSError:
-        return FEW_USERS
-    mapped = [range(int(a), int(a) + int(n)) for a, _, n in (line.split() for line in lines)]
-    whole = [r for r in mapped if MANY_USERS[0] in r and MANY_USERS[-1] in r]
-    return MANY_USERS if whole else FEW_USERS
-
-
-def _users() -> Iterator[int]:
-    """Users in order from a random one, so that two servers do not share one."""
-    users = available_users()
-    first = random.randrange(len(users))  # noqa: S311 - no secret
-    return (users[number % len(users)] for number in itertools.count(first))
+        return None
+    given = os.geteuid() == 0 and user != os.getuid() and user in available_users()
+    return user if given else None
 
 
 def _folders(paths: Iterable[Path]) -> Iterable[str]:

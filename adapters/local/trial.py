@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from actors.sidecar_pool import Wall
-from adapters.local.layout import readable
 from adapters.local.folders import remove_folder
+from adapters.local.layout import readable
 from adapters.local.sandbox import FILE_BYTES, PROCESSES, Sandbox
 from adapters.local.settings import LocalExecutorSettings
 
@@ -173,8 +173,7 @@ def _about_bubblewrap(attempts: list[_Attempt]) -> str:
         (
             "kernel/apparmor_restrict_unprivileged_userns",
             "1",
-            "an AppArmor profile for bwrap that allows userns (Ubuntu: apt-get install "
-            "apparmor-profiles), or sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+            "sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a profile for bwrap",
         ),
     ):
         path = Path("/proc/sys", setting)
@@ -189,8 +188,10 @@ def _files(sandbox: Sandbox, abi: int, bubblewrap: str) -> Wall:
         how += f"; Landlock ABI {abi}" if abi else ""
         return Wall(name="files", up=True, how=how)
     if abi:
-        how = f"Landlock ABI {abi}: the system read-only, a workspace of its own, and the shared "
-        how += "/tmp; names of other files can be seen, sockets among them can be connected to"
+        how = (
+            f"Landlock ABI {abi}: the system read-only, a workspace of its own, temporary files of "
+            "everybody; names of other files can be seen, sockets among them connected to"
+        )
         return Wall(name="files", up=True, how=how, remedy=bubblewrap)
     how = "what the user of the server may read, runs may read"
     if sandbox.own_users:
@@ -237,5 +238,7 @@ def _user(attempts: list[_Attempt]) -> Wall:
         remedy = "only a server that runs as root can give each run another user"
         return Wall(name="user", up=False, how=how, remedy=remedy)
     how = f"runs are root like the server, for another user does not work here: {tried[-1].problem}"
-    remedy = "put Python, the program and DATA_DIR where every user may enter, or install bubblewrap"
+    remedy = (
+        "put Python, the program and DATA_DIR where every user may enter, or install bubblewrap"
+    )
     return Wall(name="user", up=False, how=how, remedy=remedy)
