@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import structlog
@@ -64,6 +65,9 @@ class LocalExecutor:
     environment for the next life of the server to find.
     """
 
+    # Of every executor of this process: what none of them has started is what dead runs left.
+    _alive: ClassVar[dict[int, "LocalSlot"]] = {}
+
     def __init__(
         self,
         settings: LocalExecutorSettings,
@@ -78,7 +82,6 @@ class LocalExecutor:
         self._program = program
         self._sandbox = sandbox or Sandbox()
         self._ports = ports
-        self._alive: dict[int, LocalSlot] = {}
         self._server_mark = f"{SERVER_MARK}={secrets.token_hex(16)}"
         # Inherited by everything this server starts on purpose, and by no run.
         os.environ[SERVER_MARK] = self._server_mark.partition("=")[2]
