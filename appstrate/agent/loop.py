@@ -8,7 +8,7 @@ from appstrate.agent.conversation import SUMMARIZE, Conversation
 from appstrate.agent.models.client import Model
 from appstrate.agent.models.errors import ModelError
 from appstrate.agent.models.turn import Json, Tokens, Turn
-from appstrate.agent.report import metric, turn_data
+from appstrate.agent.report import metric, shorten, turn_data
 from appstrate.agent.settings import Settings
 from appstrate.agent.sink import Sink
 from appstrate.agent.toolbox import Toolbox
@@ -24,6 +24,7 @@ NUDGES = {
     "that time, and leave the rest.",
     0.9: "Time check: only {left} seconds are left. Start nothing new: deliver what you have now.",
 }
+LONGEST_TEXT = 32 * 1024
 MOST_TURNS = 500
 MOST_CUT_OFF = 3
 
@@ -171,7 +172,9 @@ class Loop:
             data = turn_data(turn, index, latency, self._settings)
             self._sink.progress(f"turn {index}", data)
         if turn.text.strip():
-            self._sink.progress(turn.text, {"event": "assistant_message"}, "info")
+            self._sink.progress(
+                shorten(turn.text, LONGEST_TEXT), {"event": "assistant_message"}, "info"
+            )
 
     def _nudge(self) -> None:
         """Remind of the time, once for each mark that has gone by; only of the last."""

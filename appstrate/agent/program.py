@@ -40,9 +40,14 @@ def run_assignment() -> None:
         _fatal(str(error))
     for name in (*SECRETS, "MODEL_API_KEY"):
         os.environ.pop(name, None)
-    code = asyncio.run(_carry_out(settings, began))
+    asyncio.run(_live(settings, began))
+
+
+async def _live(settings: Settings, began: float) -> NoReturn:
+    code = await _carry_out(settings, began)
     kill_descendants()
-    # Nothing is left to be cleaned up that the end of the process does not clean up sooner.
+    # Nothing is left to be cleaned up that the end of the process does not clean up sooner, and
+    # nothing that still runs here is worth waiting for.
     os._exit(code)
 
 

@@ -1,5 +1,6 @@
 """Every way a model API can fail is told apart, and says what to do."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -140,3 +141,25 @@ def test_errors_inside_documents_keep_their_meaning() -> None:
     assert error_inside({"message": "m", "code": "insufficient_quota"}).kind == "quota"
     assert error_inside("plain").kind == "server"
     assert kind_of(500, "the request exceeds the available context size") == "overflow"
+
+
+async def test_an_answer_that_has_said_all_is_taken_though_its_end_never_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("appstrate.agent.models.client.LINGER_SECONDS", 0.05)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        said = b'{"choices": [{"delta": {"content": "All."}, "finish_reason": "stop"}]}'
+        writer.write(b"data: " + said + b"\n\ndata: [DONE]\n\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    model = Model(read_settings(assignment(MODEL_BASE_URL=url)), lambda *_: None)
+    turn = await asyncio.wait_for(model.turn("s", [], []), 10)
+    server.close()
+
+    assert turn.text == "All."

@@ -5,9 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from actors.packages.bundle import write_bundle
 from adapters.local.executor import LIBRARIES
@@ -19,7 +22,7 @@ from appstrate.agent.workspace import BundleError, unpack_skills
 from appstrate.tiers import AGENT_PROGRAM
 from support.assignments import assignment
 from support.packages import SKILL, agent_manifest, skill_manifest
-from support.waiting import alive
+from support.waiting import alive, eventually
 
 COMMAND = [sys.executable, "-I", "-S", str(AGENT_PROGRAM), *LIBRARIES]
 
@@ -115,6 +118,24 @@ def test_the_program_imports_nothing_of_the_server() -> None:
     }
 
 
+def test_a_waiting_program_has_imported_all_it_needs_and_no_more() -> None:
+    root = str(AGENT_PROGRAM.parent.parent.parent)
+    code = (
+        f"import sys; sys.path.insert(0, {root!r}); sys.argv[1:] = {LIBRARIES!r}\n"
+        "from appstrate.agent.__main__ import prepare; prepare()\n"
+        "import appstrate.agent.hardening, appstrate.agent.program\n"
+        "print('\\n'.join(sys.modules))"
+    )
+    found = set(
+        subprocess.run(
+            [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
+
+    assert {"appstrate.agent.loop", "appstrate.agent.tools.search", "zipfile", "h11"} <= found
+    assert not found & {"ssl", "_ssl", "_hashlib", "uuid", "email", "http.client", "tempfile"}
+
+
 def test_skills_are_unpacked_where_the_prompt_says(tmp_path: Path) -> None:
     files = {
         "manifest.json": json.dumps(skill_manifest()).encode(),
@@ -149,3 +170,91 @@ def test_long_things_are_shortened_for_the_log() -> None:
     assert shorten({"a": 1}, 100) == {"a": 1}
     cut = shorten({"a": "x" * 100}, 50)
     assert (cut["__truncated"], cut["bytes"], len(cut["preview"])) == (True, 109, 50)
+
+
+@pytest.fixture
+async def platform() -> AsyncIterator[tuple[str, list[str]]]:
+    """A platform and a model in one, with what they were asked, in order."""
+    asked: list[str] = []
+
+    async def take(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        asked.append(f"{request.path} {body.get('status') or body.get('type') or ''}".strip())
+        if not request.path.endswith("/chat/completions"):
+            return web.json_response({"ok": True})
+        if "bash" not in str(body["messages"][1:]):
+            told = {"name": "bash", "arguments": '{"command": "echo bash; sleep 600"}'}
+            delta: Any = {"tool_calls": [{"index": 0, "id": "c", "function": told}]}
+        else:
+            delta = {"content": "Done."}
+        event = {"choices": [{"delta": delta, "finish_reason": "stop"}]}
+        return web.Response(
+            body=b"data: " + json.dumps(event).encode() + b"\n\n", content_type="text/event-stream"
+        )
+
+    application = web.Application()
+    application.router.add_post("/{tail:.*}", take)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}", asked
+    await runner.cleanup()
+
+
+def assigned(url: str, **variables: str) -> bytes:
+    sink = f"{url}/events"
+    told = assignment(
+        MODEL_BASE_URL=f"{url}/v1",
+        APPSTRATE_SINK_URL=sink,
+        APPSTRATE_SINK_FINALIZE_URL=sink + "/end",
+    )
+    return json.dumps(told | variables).encode() + b"\n"
+
+
+async def test_the_model_is_asked_before_anything_is_told(
+    platform: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    url, asked = platform
+    process = start(tmp_path)
+    line = assigned(url, AGENT_TIMEOUT_SECONDS="1")
+    _, errors = await asyncio.to_thread(process.communicate, line, 30)
+
+    assert (process.returncode, errors) == (0, b"")
+    assert asked[0] == "/v1/chat/completions"
+    assert asked[1] == "/events appstrate.progress"
+    assert asked[-1] == "/events/end timeout"
+
+
+async def test_a_run_that_cannot_begin_says_so_and_ends_with_1(
+    platform: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    url, asked = platform
+    (tmp_path / ".git").write_text("in the way")
+    process = start(tmp_path)
+    await asyncio.to_thread(process.communicate, assigned(url), 30)
+
+    assert process.returncode == 1
+    assert asked[-2:] == ["/events appstrate.error", "/events/end failed"]
+
+
+async def test_a_program_that_is_told_to_stop_reports_nothing_and_leaves_nothing(
+    platform: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    url, asked = platform
+    process = start(tmp_path)
+    assert process.stdin is not None
+    process.stdin.write(assigned(url))
+    process.stdin.flush()
+    await eventually(lambda: any("progress" in line for line in asked))
+    await eventually(lambda: _children(process.pid))
+    children = _children(process.pid)
+    process.terminate()
+    await asyncio.to_thread(process.communicate, None, 30)
+
+    assert process.returncode == 1
+    assert not any("/events/end" in line for line in asked)
+    assert not any(alive(pid) for pid in children)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

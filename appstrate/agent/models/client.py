@@ -22,6 +22,8 @@ AWAY_SECONDS = 90.0
 AWAY_WAIT = 2.0
 IDLE_SECONDS = 300.0
 LARGEST_ANSWER = 64 * 2**20
+LINGER_SECONDS = 1.0
+LAST = ("message_stop", "response.completed", "response.incomplete")
 CONCESSIONS = 6
 WIRES: dict[str, Callable[[Settings], Wire]] = {
     "openai-completions": ChatCompletions,
@@ -137,9 +139,28 @@ async def _events(parts: AsyncIterator[Response | bytes]) -> AsyncIterator[Json]
             event = _event(line)
             if event is not None:
                 yield event
+            if line.startswith(b"data:") and _is_last(line, event):
+                await _end(parts)
+                return
     event = _event(buffer)
     if event is not None:
         yield event
+
+
+def _is_last(line: bytes, event: Json | None) -> bool:
+    if event is None:
+        return line[5:].strip() == b"[DONE]"
+    return event.get("type") in LAST
+
+
+async def _end(parts: AsyncIterator[Response | bytes]) -> None:
+    """Read the end of an answer that has said all, to use its connection again; but not for long:
+    some servers leave it open.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            async for _ in parts:
+                pass
 
 
 async def _no_stream(begun: bytes, parts: AsyncIterator[Response | bytes]) -> ModelError:

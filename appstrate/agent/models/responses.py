@@ -79,7 +79,7 @@ class Responses:
                     items[event.get("output_index", len(items))] = event["item"]
                 case "response.completed" | "response.incomplete":
                     end = event["response"]
-                case _ if "error" in event:
+                case _ if event.get("error"):
                     raise error_inside(event["error"])
                 case _:
                     pass
