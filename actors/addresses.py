@@ -6,7 +6,7 @@ from typing import Any
 from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.database import Database
 from actors.idempotency import Idempotency
-from actors.models import Models
+from actors.models import Credentials, Models
 from actors.packages import Artifacts, Bundles, Curator, Installations, Packages, Publisher
 from actors.pubsub import PubSub
 from actors.runs import (
@@ -41,6 +41,7 @@ class Addresses:
     bundles: Address[Bundles]
     curator: Address[Curator]
     installations: Address[Installations]
+    credentials: Address[Credentials]
     models: Address[Models]
     sidecar_pool: Address[SidecarPool]
     run_supervisor: Address[RunSupervisor]

@@ -87,7 +87,9 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
         routes += document_routes(routes, info.version)
         application = build_application(settings.http(url), at, gate, routes)
         await _listen(stack, application, listening)
-        proxy = ModelProxy(LocalUpstreams(at.run_sink, at.models, at.run_evidence), settings.egress)
+        proxy = ModelProxy(
+            LocalUpstreams(at.run_sink, at.credentials, at.run_evidence), settings.egress
+        )
         # A run that goes away takes its calls with it: nobody else waits for their answers.
         proxy_url = await _listen(stack, proxy.application(), _loopback(), deserted=True)
         places = Places(

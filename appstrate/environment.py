@@ -93,6 +93,13 @@ class Reader:
                 self.problem(name, f"{value!r} is not an origin such as https://example.com")
         return found
 
+    def array(self, name: str) -> list[Any]:
+        try:
+            return msgspec.json.decode(self.text(name, "[]"), type=list[Any])
+        except msgspec.DecodeError:
+            self.problem(name, "must be a JSON array")  # what is in it may be a secret
+            return []
+
     def strict(self, name: str, kind: type[Any]) -> Any:
         try:
             return msgspec.json.decode(self.text(name, "{}"), type=kind)

@@ -11,6 +11,7 @@ import msgspec
 
 from actors.accounts import AccessPolicy
 from actors.egress import Egress
+from actors.models import SystemModels, read_system_models
 from actors.packages import BundleLimits, Policy, Trust, TrustedKey, public_key_problem
 from actors.runs import Capacity, Liveness, RunLimits
 from adapters.local.machine import memory_bytes, processors, runs_carried
@@ -64,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keys: Keys
     access: AccessPolicy
     claim: Claim | None
+    system_models: SystemModels
     egress: Egress
     cookie_domain: str | None
     trusted_origins: frozenset[str]
@@ -145,6 +147,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         keys=keys,
         access=access,
         claim=claim,
+        system_models=read_system_models(read.array("SYSTEM_PROVIDER_KEYS")),
         egress=Egress(
             allowed_hosts=frozenset(h.lower() for h in read.names("EGRESS_ALLOW_INTERNAL_HOSTS")),
             loopback=host in LOOPBACK,

@@ -14,7 +14,7 @@ from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.addresses import Addresses
 from actors.database import Database
 from actors.idempotency import Idempotency
-from actors.models import Models
+from actors.models import Credentials, Models, built_in
 from actors.packages import Artifacts, Bundles, Curator, Installations, Packages, Publisher
 from actors.pubsub import PubSub
 from actors.runs import (
@@ -43,6 +43,7 @@ from adapters.local.storage import LocalStorage
 from adapters.postgres.accounts import PostgresAccountRecords
 from adapters.postgres.applications import PostgresApplicationRecords
 from adapters.postgres.bundles import PostgresBundleRecords
+from adapters.postgres.credentials import PostgresCredentialRecords
 from adapters.postgres.curation import PostgresCurationRecords
 from adapters.postgres.evidence import PostgresEvidenceRecords
 from adapters.postgres.executions import PostgresExecutionRecords
@@ -59,6 +60,7 @@ from adapters.postgres.runs import PostgresRunRecords
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
 from appstrate.paths import MIGRATIONS
 from appstrate.settings import Settings
+from appstrate.sidecar.model_probe import HttpModelProbe
 
 AGENT_PROGRAM = Path(__file__).with_name("agent") / "__main__.py"
 
@@ -80,6 +82,7 @@ class Plan:
     bundles: Callable[[], Bundles]
     curator: Callable[[], Curator]
     installations: Callable[[], Installations]
+    credentials: Callable[[], Credentials]
     models: Callable[[], Models]
     sidecar_pool: Callable[[], SidecarPool]
     run_supervisor: Callable[[], RunSupervisor]
@@ -138,6 +141,8 @@ def in_process(
 
     keys = settings.keys
     vault = Vault(keys.encryption, keys.encryption_active)
+    probe = HttpModelProbe(settings.egress)
+    system_models = built_in(settings.system_models, vault.seal)
     secrets = RunSecrets(vault, keys.run_tokens)
     runs, evidence = PostgresRunRecords(pool), PostgresEvidenceRecords(pool)
     executions = PostgresExecutionRecords(pool)
@@ -196,7 +201,12 @@ def in_process(
         ),
         curator=partial(Curator, PostgresCurationRecords(pool), packages, at.storage),
         installations=partial(Installations, PostgresInstallationRecords(pool)),
-        models=partial(Models, PostgresModelRecords(pool), vault, settings.egress),
+        credentials=partial(
+            Credentials,
+            *(PostgresCredentialRecords(pool), vault, settings.egress, probe, system_models),
+            skipped=settings.system_models.skipped,
+        ),
+        models=partial(Models, PostgresModelRecords(pool), at.credentials, probe, system_models),
         sidecar_pool=partial(LocalSidecarPool, executor, settings.pool_size),
         run_supervisor=partial(RunSupervisor, live_run, runs, at.pubsub, settings.capacity),
         run_sink=partial(

@@ -37,7 +37,8 @@ class AgentModel(Resource, frozen=True, kw_only=True, rename=spell):
 class ChosenModel(msgspec.Struct, frozen=True, kw_only=True):
     """The model of a run, frozen at launch; it holds no secret.
 
-    `generation` is what was chosen for the agent; a launch may put its own over it.
+    `generation` is what was chosen for the agent; a launch may put its own over it. `source` is
+    `org` or `system`; `cost` has the rates the run is priced by.
     """
 
     id: ModelId
@@ -46,6 +47,7 @@ class ChosenModel(msgspec.Struct, frozen=True, kw_only=True):
     provider_id: str
     api_shape: ApiShape
     model_id: str
+    aliased: bool = False
     credential_id: CredentialId | None
     input: list[str] | None = None
     context_window: int | None = None
@@ -53,3 +55,13 @@ class ChosenModel(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: bool | None = None
     cost: Cost | None = None
     generation: Generation = Generation()
+
+    @property
+    def public_id(self) -> str:
+        """What the run calls its model: an alias hides the real name."""
+        return self.id if self.aliased else self.model_id
+
+    @property
+    def org_credential(self) -> CredentialId | None:
+        """The credential, if it is one of the organization's."""
+        return self.credential_id if self.source == "org" else None

@@ -1,41 +1,28 @@
-"""Which models an organization has, by which credentials, and which one a run gets."""
+"""Which models an organization has, and which one a run gets."""
 
-from datetime import UTC, datetime
 from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
 from actors.accounts import Caller
-from actors.egress import Egress
+from actors.contract import spell
 from actors.ids import CredentialId, ModelId, OrgId, PackageId, new_uuid
 from actors.models.choice import AgentModel, ChosenModel
-from actors.models.providers import DEMO, PROVIDERS, endpoint
+from actors.models.credentials import Credentials, FindCredential, OpenModel
+from actors.models.probe import ModelProbe, Trial
+from actors.models.providers import DEMO, PROVIDERS
 from actors.models.records import (
-    Credential,
-    CredentialSpec,
+    BuiltIn,
     Model,
+    ModelChanges,
     ModelRecords,
     ModelSpec,
     OrgModels,
-    StoredCredential,
+    StoredModel,
 )
-from actors.models.rules import check_key, check_model, invalid
-from actors.models.views import DEMO_MODEL, credential_view, listed
-from actors.runtime import Actor, Lane, NotFound, Rejected, Request
-from actors.vault import Vault, VaultError
-
-
-class CreateCredential(Request["Models", Credential], frozen=True, kw_only=True):
-    """Keep a key for a provider, encrypted. It is never given back."""
-
-    caller: Caller
-    spec: CredentialSpec
-
-
-class ListCredentials(Request["Models", list[Credential]], frozen=True, kw_only=True):
-    """The caller's organization's credentials, oldest first."""
-
-    caller: Caller
+from actors.models.rules import changed, check_model, check_seed, check_sendable, label_of
+from actors.models.views import chosen, listed
+from actors.runtime import Actor, Address, Lane, NotFound, Rejected, Request
 
 
 class CreateModel(Request["Models", Model], frozen=True, kw_only=True):
@@ -45,10 +32,41 @@ class CreateModel(Request["Models", Model], frozen=True, kw_only=True):
     spec: ModelSpec
 
 
+class Seeded(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many models were added, which, and whether the first of them became the default."""
+
+    created: int
+    ids: list[ModelId]
+    promoted_default: bool
+
+
+class SeedModels(Request["Models", Seeded], frozen=True, kw_only=True):
+    """Add models of the catalogue for a new credential; does nothing when it has any already."""
+
+    caller: Caller
+    credential: CredentialId
+    models: list[str]
+
+
 class ListModels(Request["Models", list[Model]], frozen=True, kw_only=True):
     """The caller's organization's models, oldest first, then the built-in ones."""
 
     caller: Caller
+
+
+class UpdateModel(Request["Models", Model], frozen=True, kw_only=True):
+    """Change a model; a built-in one is refused with `operation_not_allowed`."""
+
+    caller: Caller
+    model: ModelId
+    changes: ModelChanges
+
+
+class DeleteModel(Request["Models", None], frozen=True, kw_only=True):
+    """Delete a model and every choice of it; runs under way keep what they were launched with."""
+
+    caller: Caller
+    model: ModelId
 
 
 class SetDefaultModel(Request["Models", Model | None], frozen=True, kw_only=True):
@@ -58,8 +76,25 @@ class SetDefaultModel(Request["Models", Model | None], frozen=True, kw_only=True
     model: ModelId | None
 
 
+class ModelTrialSpec(msgspec.Struct, frozen=True, kw_only=True, rename=spell):
+    """A model to be tried before it is added; `api_key` instead of the credential's."""
+
+    credential_id: CredentialId
+    model_id: str
+    api_key: str | None = None
+    existing_model_id: ModelId | None = None
+
+
+class TestModel(Request["Models", Trial], frozen=True, kw_only=True):
+    """Have a model answer a few tokens: one of the organization's, or one in a spec."""
+
+    caller: Caller
+    tried: ModelId | ModelTrialSpec
+
+
 class ChooseModel(Request["Models", ChosenModel], frozen=True, kw_only=True):
-    """The model for a run: the one asked for, else the agent's, else the organization's default.
+    """The model for a run: the one asked for, else the agent's, the organization's default, or the
+    built-in default.
 
     Refuses an unknown id with `NotFound`, none at all with `model_not_configured`, and a
     credential without the key its provider needs with `model_credential_missing`. A choice or a
@@ -86,111 +121,130 @@ class SetAgentModel(Request["Models", AgentModel], frozen=True, kw_only=True):
     choice: AgentModel
 
 
-class ModelAccess(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach a model: for the proxy alone, never stored and never logged."""
-
-    base_url: str
-    api_key: str
-    provider_id: str
-
-
-class OpenModel(Request["Models", ModelAccess], frozen=True, kw_only=True):
-    """Decrypt the access to a run's model. `org` and `credential` come from the run's plan."""
-
-    org: OrgId
-    provider_id: str
-    credential: CredentialId | None
-
-
 ModelsMessage: TypeAlias = (
-    CreateCredential
-    | ListCredentials
-    | CreateModel
+    CreateModel
+    | SeedModels
     | ListModels
+    | UpdateModel
+    | DeleteModel
     | SetDefaultModel
+    | TestModel
     | ChooseModel
     | ReadAgentModel
     | SetAgentModel
-    | OpenModel
 )
 
 
 class Models(Actor):
-    """Keeps credentials and models. Keys are sealed before they reach the records."""
+    """Keeps models, and chooses among them."""
 
-    lanes = (Lane("models", 32),)
+    lanes = (Lane("trials", 8, (TestModel,)), Lane("models", 32))
 
-    def __init__(self, records: ModelRecords, vault: Vault, egress: Egress) -> None:
+    def __init__(
+        self,
+        records: ModelRecords,
+        credentials: Address[Credentials],
+        probe: ModelProbe,
+        built_in: BuiltIn,
+    ) -> None:
         super().__init__()
         self._records = records
-        self._vault = vault
-        self._egress = egress
+        self._credentials = credentials
+        self._probe = probe
+        self._built_in = built_in
 
     async def receive(self, message: ModelsMessage) -> Any:
         match message:
-            case CreateCredential():
-                return await self._create_credential(message)
-            case ListCredentials():
-                return [credential_view(c) for c in await self._records.credentials(_org(message))]
             case CreateModel():
-                return await self._create_model(message)
+                return await self._create(message)
+            case SeedModels():
+                return await self._seed(message)
             case ListModels():
-                return listed(await self._records.models(_org(message)))
+                found = await self._records.all(message.caller.organization)
+                return listed(found, self._built_in)
+            case UpdateModel():
+                return await self._update(message)
+            case DeleteModel():
+                return await self._delete(message)
             case SetDefaultModel():
                 return await self._set_default(message)
+            case TestModel():
+                return await self._test(message)
             case ChooseModel():
                 return await self._choose(message)
             case ReadAgentModel():
                 return await self._agent_model(message.caller, message.package)
             case SetAgentModel():
                 return await self._set_agent_model(message)
-            case OpenModel():
-                return await self._open(message)
             case _:
                 assert_never(message)
 
-    async def _create_credential(self, message: CreateCredential) -> Credential:
-        spec = message.spec
-        provider = PROVIDERS.get(spec.provider_id)
-        if provider is None or provider.provider_id == DEMO:
-            known = ", ".join(name for name in PROVIDERS if name != DEMO)
-            raise invalid("providerId", f"must be one of {known}")
-        key = spec.api_key.strip()
-        check_key(provider, key)
-        if spec.base_url_override is not None and not provider.base_url_overridable:
-            raise invalid("baseUrlOverride", f"cannot be set for {provider.display_name}")
-        url = spec.base_url_override or provider.default_base_url
-        self._egress.check_url(url, "baseUrlOverride")
-        now = datetime.now(UTC)
-        stored = StoredCredential(
-            id=CredentialId(new_uuid()),
-            org_id=_org(message),
-            label=(spec.label or provider.display_name).strip()[:100],
-            provider_id=provider.provider_id,
-            credentials_encrypted=self._vault.seal(key),
-            base_url_override=spec.base_url_override,
-            created_by=message.caller.user,
-            created_at=now,
-            updated_at=now,
-        )
-        await self._records.add_credential(stored)
-        return credential_view(stored)
-
-    async def _create_model(self, message: CreateModel) -> Model:
+    async def _create(self, message: CreateModel) -> Model:
+        org, model = message.caller.organization, ModelId(new_uuid())
         check_model(message.spec)
-        org, model = _org(message), ModelId(new_uuid())
-        if not await self._records.add_model(org, message.caller.user, model, message.spec):
-            raise NotFound("there is no such credential in this organization", param="credentialId")
-        return _named(await self._records.models(org), model)
+        spec = await self._labelled(org, message.spec)
+        if not await self._records.add(org, message.caller.user, model, spec):
+            raise _no_credential()
+        return self._named(await self._records.all(org), model)
+
+    async def _labelled(self, org: OrgId, spec: ModelSpec) -> ModelSpec:
+        """The spec with a label, of a credential that is the organization's own."""
+        finding = FindCredential(org=org, credential=spec.credential_id)
+        credential = await self._credentials.ask(finding)
+        label = label_of(spec, credential.provider_id)
+        return msgspec.structs.replace(spec, label=label, model_id=spec.model_id.strip())
+
+    async def _seed(self, message: SeedModels) -> Seeded:
+        org, user = message.caller.organization, message.caller.user
+        finding = FindCredential(org=org, credential=message.credential)
+        credential = await self._credentials.ask(finding)
+        specs = [
+            msgspec.structs.replace(spec, label=label_of(spec, credential.provider_id))
+            for spec in check_seed(credential, message.models)
+        ]
+        wanted = {ModelId(new_uuid()): spec for spec in specs}
+        added, promoted = await self._records.seed(org, user, message.credential, wanted)
+        return Seeded(created=len(added), ids=added, promoted_default=promoted)
+
+    async def _update(self, message: UpdateModel) -> Model:
+        org = message.caller.organization
+        stored = await self._own(org, message.model)
+        spec = changed(stored, message.changes)
+        check_model(spec)
+        spec = await self._labelled(org, spec)
+        if not await self._records.write(org, message.model, spec):
+            raise _no_credential()
+        return self._named(await self._records.all(org), message.model)
+
+    async def _delete(self, message: DeleteModel) -> None:
+        self._refuse_built_in(message.model)
+        if not await self._records.delete(message.caller.organization, message.model):
+            raise _no_model(message.model)
 
     async def _set_default(self, message: SetDefaultModel) -> Model | None:
-        org = _org(message)
-        chosen = None
+        org = message.caller.organization
+        found = None
         if message.model is not None:
-            chosen = _named(await self._records.models(org), message.model)
-            chosen = msgspec.structs.replace(chosen, is_default=True)
+            found = self._named(await self._records.all(org), message.model)
+            found = msgspec.structs.replace(found, is_default=True)
         await self._records.set_default(org, message.model)
-        return chosen
+        return found
+
+    async def _test(self, message: TestModel) -> Trial:
+        org, tried = message.caller.organization, message.tried
+        if isinstance(tried, ModelTrialSpec):
+            credential, model, key = tried.credential_id, tried.model_id.strip(), tried.api_key
+            check_sendable((key or "").strip())
+        else:
+            found = await self._records.all(org)
+            stored = next((m for m in self._every(found) if m.id == tried), None)
+            if stored is None:
+                raise _no_model(tried)
+            credential, model, key = stored.credential.id, stored.model_id, None
+        if credential == DEMO:
+            return Trial(ok=True, latency=0)
+        opening = OpenModel(org=org, credential=credential, api_key=(key or "").strip() or None)
+        return await self._probe.complete(await self._credentials.ask(opening), model)
 
     async def _agent_model(self, caller: Caller, package: PackageId) -> AgentModel:
         found = await self._records.agent_model(*caller.tenant, package)
@@ -201,103 +255,71 @@ class Models(Actor):
     async def _set_agent_model(self, message: SetAgentModel) -> AgentModel:
         org, application = message.caller.tenant
         if message.choice.model_id is not None:
-            _named(await self._records.models(org), message.choice.model_id)
-        chosen = (org, application, message.package, message.choice)
-        if not await self._records.set_agent_model(*chosen):
+            self._named(await self._records.all(org), message.choice.model_id)
+        choosing = (org, application, message.package, message.choice)
+        if not await self._records.set_agent_model(*choosing):
             raise _no_agent(message.package)
         return message.choice
 
     async def _choose(self, message: ChooseModel) -> ChosenModel:
-        found = await self._records.models(_org(message))
+        org = message.caller.organization
+        found = await self._records.all(org)
         choice = AgentModel()
         if message.package is not None:
             tenant = message.caller.tenant
             choice = await self._records.agent_model(*tenant, message.package) or choice
-        if message.model is not None:
-            chosen = self._chosen(found, message.model)
-            if chosen is None:
-                why = f"there is no model {message.model} in this organization"
-                raise NotFound(why, param="modelId")
-            return msgspec.structs.replace(chosen, generation=choice.generation)
-        for wanted in (choice.model_id, found.default_id):
-            chosen = self._chosen(found, wanted)
-            if chosen is not None:
-                return msgspec.structs.replace(chosen, generation=choice.generation)
-        raise Rejected(
-            "no model is configured: add one with POST /api/models, choose a default, or run "
-            'with "modelId": "demo" to try the scripted demo model',
-            code="model_not_configured",
-        )
-
-    def _chosen(self, found: OrgModels, wanted: ModelId | None) -> ChosenModel | None:
-        if wanted == DEMO_MODEL:
-            return _DEMO_CHOICE
-        stored = next((m for m in found.models if m.id == wanted), None)
-        if stored is None or not stored.enabled:
-            return None
-        provider = PROVIDERS[stored.credential.provider_id]
-        if provider.needs_key and not self._unsealed(stored.credential.credentials_encrypted):
+        usable = {each.id: each for each in self._every(found) if each.enabled}
+        if message.model is not None and message.model not in usable:
+            raise _no_model(message.model)
+        cascade = (message.model, choice.model_id, found.default_id, self._built_in.default_id)
+        stored = next((usable[m] for m in cascade if m is not None and m in usable), None)
+        if stored is None:
             raise Rejected(
-                f"the credential {stored.credential.label} has no key",
-                code="model_credential_missing",
+                "no model is configured: add one with POST /api/models, choose a default, or run "
+                'with "modelId": "demo" to try the scripted demo model',
+                code="model_not_configured",
             )
-        return ChosenModel(
-            id=stored.id,
-            label=stored.label,
-            source="org",
-            provider_id=provider.provider_id,
-            api_shape=provider.api_shape,
-            model_id=stored.model_id,
-            credential_id=stored.credential.id,
-            input=stored.input,
-            context_window=stored.context_window,
-            max_tokens=stored.max_tokens,
-            reasoning=stored.reasoning,
-            cost=stored.cost,
-        )
+        await self._check_key(org, stored)
+        return chosen(stored, choice)
 
-    async def _open(self, message: OpenModel) -> ModelAccess:
-        for stored in await self._records.credentials(message.org):
-            if stored.id == message.credential:
-                provider = PROVIDERS[stored.provider_id]
-                return ModelAccess(
-                    base_url=endpoint(provider, stored.base_url_override),
-                    api_key=self._unsealed(stored.credentials_encrypted),
-                    provider_id=provider.provider_id,
-                )
-        raise NotFound("the credential of this run's model was deleted")
+    async def _check_key(self, org: OrgId, stored: StoredModel) -> None:
+        provider = PROVIDERS[stored.credential.provider_id]
+        if not provider.needs_key:
+            return
+        access = await self._credentials.ask(OpenModel(org=org, credential=stored.credential.id))
+        if not access.api_key:
+            what = f"the credential {stored.credential.label} has no key"
+            raise Rejected(what, code="model_credential_missing")
 
-    def _unsealed(self, sealed: str) -> str:
-        try:
-            return self._vault.open(sealed)
-        except VaultError as error:
-            what = f"the model's credential cannot be used: {error}"
-            raise Rejected(what, code="model_credential_missing") from None
+    def _every(self, found: OrgModels) -> list[StoredModel]:
+        return [*found.models, *self._built_in.models]
 
+    def _named(self, found: OrgModels, wanted: ModelId) -> Model:
+        for model in listed(found, self._built_in):
+            if model.id == wanted:
+                return model
+        raise _no_model(wanted)
 
-_DEMO_CHOICE = ChosenModel(
-    id=DEMO_MODEL,
-    label=PROVIDERS[DEMO].display_name,
-    source="system",
-    provider_id=DEMO,
-    api_shape="openai-completions",
-    model_id=DEMO,
-    credential_id=None,
-)
+    async def _own(self, org: OrgId, model: ModelId) -> StoredModel:
+        self._refuse_built_in(model)
+        for each in (await self._records.all(org)).models:
+            if each.id == model:
+                return each
+        raise _no_model(model)
+
+    def _refuse_built_in(self, model: ModelId) -> None:
+        if any(each.id == model for each in self._built_in.models):
+            what = "a built-in model cannot be changed: it is the operator's"
+            raise Rejected(what, code="operation_not_allowed")
 
 
 def _no_agent(package: PackageId) -> NotFound:
     return NotFound(f"there is no agent {package} in this application", code="agent_not_found")
 
 
-def _org(message: Any) -> OrgId:
-    org: OrgId | None = message.caller.org
-    assert org is not None
-    return org
+def _no_model(model: ModelId) -> NotFound:
+    return NotFound(f"there is no model {model} in this organization", param="modelId")
 
 
-def _named(found: OrgModels, wanted: ModelId) -> Model:
-    for model in listed(found):
-        if model.id == wanted:
-            return model
-    raise NotFound(f"there is no model {wanted} in this organization", param="modelId")
+def _no_credential() -> NotFound:
+    return NotFound("there is no such credential in this organization", param="credentialId")

@@ -39,8 +39,9 @@ def environment(
         "RUNTIME_TOOLS_JSON": _json(plan.runtime_tools),
         "AGENT_SKILLS": str(len(plan.agent.parts)),
         "MODEL_API": model.api_shape,
-        "MODEL_ID": model.model_id,
-        "MODEL_PROVIDER": model.provider_id,
+        "MODEL_ID": model.public_id,
+        # A provider would tell who stands behind an alias.
+        "MODEL_PROVIDER": "" if model.aliased else model.provider_id,
         "MODEL_BASE_URL": f"{where.proxy_url}/llm",
         "MODEL_API_KEY": secrets.token(plan.run),
         "APPSTRATE_SINK_URL": sink,

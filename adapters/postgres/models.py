@@ -1,10 +1,10 @@
-"""Models and their credentials in PostgreSQL."""
+"""Models in PostgreSQL."""
 
 import asyncpg
 import msgspec
 
 from actors.contract import pick
-from actors.ids import ApplicationId, ModelId, OrgId, PackageId, UserId
+from actors.ids import ApplicationId, CredentialId, ModelId, OrgId, PackageId, UserId
 from actors.models import (
     AgentModel,
     Cost,
@@ -33,54 +33,73 @@ class PostgresModelRecords:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def add_credential(self, credential: StoredCredential) -> None:
-        await self._pool.execute(
-            """
-            INSERT INTO model_provider_credentials (id, org_id, label, provider_id,
-                credentials_encrypted, base_url_override, created_by, created_at, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-            """,
-            *msgspec.structs.astuple(credential),
-        )
-
-    async def credentials(self, org: OrgId) -> list[StoredCredential]:
-        rows = await self._pool.fetch(
-            "SELECT * FROM model_provider_credentials WHERE org_id = $1 ORDER BY created_at, id",
-            org,
-        )
-        return [StoredCredential(**dict(row)) for row in rows]
-
-    async def add_model(self, org: OrgId, user: UserId, model: ModelId, spec: ModelSpec) -> bool:
-        # The organization's row is locked first, so two first models cannot both become default.
+    async def add(self, org: OrgId, user: UserId, model: ModelId, spec: ModelSpec) -> bool:
         async with self._pool.transaction() as connection:
-            default = await connection.fetchval(
-                "SELECT coalesce(default_model_id, '') FROM organizations WHERE id = $1 FOR UPDATE",
-                org,
-            )
-            added = await connection.fetchval(
-                """
-                INSERT INTO org_models (id, org_id, label, model_id, credential_id, input,
-                    context_window, max_tokens, reasoning, cost, created_by)
-                SELECT $1, $2, $3, $4, c.id, $6, $7, $8, $9, $10, $11
-                FROM model_provider_credentials c WHERE c.org_id = $2 AND c.id = $5
-                RETURNING id
-                """,
-                *(model, org, (spec.label or spec.model_id).strip()[:100], spec.model_id.strip()),
-                *(spec.credential_id, spec.input, spec.context_window, spec.max_tokens),
-                *(spec.reasoning, spec.cost, user),
-            )
-            if added is not None and default == "":
-                await self._point_default(connection, org, model)
-        return added is not None
+            default = await _held_default(connection, org)
+            added = await _insert(connection, (org, user, model), spec)
+            if added and default is None:
+                await _point_default(connection, org, model)
+        return added
 
-    async def models(self, org: OrgId) -> OrgModels:
+    async def seed(
+        self, org: OrgId, user: UserId, credential: CredentialId, models: dict[ModelId, ModelSpec]
+    ) -> tuple[list[ModelId], bool]:
+        async with self._pool.transaction() as connection:
+            default = await _held_default(connection, org)
+            has_some = await connection.fetchval(
+                "SELECT EXISTS (SELECT 1 FROM org_models WHERE org_id = $1 AND credential_id = $2)",
+                *(org, credential),
+            )
+            if has_some:
+                return [], False
+            added = [m for m, s in models.items() if await _insert(connection, (org, user, m), s)]
+            if added and default is None:
+                await _point_default(connection, org, added[0])
+        return added, bool(added) and default is None
+
+    async def write(self, org: OrgId, model: ModelId, spec: ModelSpec) -> bool:
+        written = await self._pool.fetchval(
+            """
+            UPDATE org_models m SET label = $3, model_id = $4, credential_id = c.id, input = $6,
+                context_window = $7, max_tokens = $8, reasoning = $9, cost = $10, aliased = $11,
+                enabled = $12, updated_at = now()
+            FROM model_provider_credentials c
+            WHERE m.org_id = $1 AND m.id = $2 AND c.org_id = $1 AND c.id = $5 RETURNING 1
+            """,
+            *(org, model, *_columns(spec)),
+        )
+        return written is not None
+
+    async def delete(self, org: OrgId, model: ModelId) -> bool:
+        async with self._pool.transaction() as connection:
+            deleted = await connection.fetchval(
+                "DELETE FROM org_models WHERE org_id = $1 AND id = $2 RETURNING 1", *(org, model)
+            )
+            await connection.execute(
+                """
+                UPDATE organizations SET default_model_id = NULL, updated_at = now()
+                WHERE id = $1 AND default_model_id = $2
+                """,
+                *(org, model),
+            )
+            await connection.execute(
+                """
+                UPDATE application_packages p SET model_id = NULL, updated_at = now()
+                FROM applications a
+                WHERE a.id = p.application_id AND a.org_id = $1 AND p.model_id = $2
+                """,
+                *(org, model),
+            )
+        return deleted is not None
+
+    async def all(self, org: OrgId) -> OrgModels:
         rows = await self._pool.fetch(
             """
             SELECT m.*, o.default_model_id, to_json(c) AS credential
             FROM organizations o
             LEFT JOIN org_models m ON m.org_id = o.id
             LEFT JOIN model_provider_credentials c ON c.id = m.credential_id
-            WHERE o.id = $1 ORDER BY m.created_at, m.id
+            WHERE o.id = $1 ORDER BY m.created_at, m.position
             """,
             org,
         )
@@ -91,7 +110,7 @@ class PostgresModelRecords:
 
     async def set_default(self, org: OrgId, model: ModelId | None) -> None:
         async with self._pool.connection() as connection:
-            await self._point_default(connection, org, model)
+            await _point_default(connection, org, model)
 
     async def agent_model(
         self, org: OrgId, application: ApplicationId, package: PackageId
@@ -122,13 +141,45 @@ class PostgresModelRecords:
         )
         return kept is not None
 
-    async def _point_default(
-        self, connection: asyncpg.Connection, org: OrgId, model: ModelId | None
-    ) -> None:
-        await connection.execute(
-            "UPDATE organizations SET default_model_id = $2, updated_at = now() WHERE id = $1",
-            *(org, model),
-        )
+
+async def _held_default(connection: asyncpg.Connection, org: OrgId) -> ModelId | None:
+    """The default of an organization, whose row is locked: two first models cannot both be it."""
+    default: ModelId | None = await connection.fetchval(
+        "SELECT default_model_id FROM organizations WHERE id = $1 FOR UPDATE", org
+    )
+    return default
+
+
+async def _insert(
+    connection: asyncpg.Connection, what: tuple[OrgId, UserId, ModelId], spec: ModelSpec
+) -> bool:
+    org, user, model = what
+    added = await connection.fetchval(
+        """
+        INSERT INTO org_models (id, org_id, label, model_id, credential_id, input,
+            context_window, max_tokens, reasoning, cost, aliased, enabled, created_by)
+        SELECT $2, $1, $3, $4, c.id, $6, $7, $8, $9, $10, $11, $12, $13
+        FROM model_provider_credentials c WHERE c.org_id = $1 AND c.id = $5
+        RETURNING id
+        """,
+        *(org, model, *_columns(spec), user),
+    )
+    return added is not None
+
+
+def _columns(spec: ModelSpec) -> tuple[object, ...]:
+    return (
+        *(spec.label or spec.model_id, spec.model_id, spec.credential_id, spec.input),
+        *(spec.context_window, spec.max_tokens, spec.reasoning, spec.cost),
+        *(spec.aliased, spec.enabled),
+    )
+
+
+async def _point_default(connection: asyncpg.Connection, org: OrgId, model: ModelId | None) -> None:
+    await connection.execute(
+        "UPDATE organizations SET default_model_id = $2, updated_at = now() WHERE id = $1",
+        *(org, model),
+    )
 
 
 def _model(row: asyncpg.Record) -> StoredModel:

@@ -84,7 +84,7 @@ class PostgresRunRecords:
             """,
             *(plan.run, plan.org, plan.application, plan.package, scope, name, plan.user),
             *(plan.api_key, plan.input, plan.agent.version_label, plan.agent.version_ref),
-            *(plan.model.label, plan.model.source, plan.model.credential_id),
+            *(plan.model.label, plan.model.source, plan.model.org_credential),
             *(plan.runner_name, plan.runner_kind, plan, plan.output_schema),
             *(sealed_secret, expires_at),
             *(first.type, first.level, first.event, first.message, first.data),

@@ -19,6 +19,13 @@ from aiohttp.resolver import ThreadedResolver
 
 from actors.egress import Egress, parse_address
 from actors.runtime import AskError, Refusal, Unavailable
+from appstrate.sidecar.alias import (
+    MOST_REQUEST_BYTES,
+    Alias,
+    PublicAnswer,
+    real_request,
+    told_error,
+)
 from appstrate.sidecar.demo_model import answer
 from appstrate.sidecar.upstream import Upstream, Upstreams
 from appstrate.sidecar.watch import CallWatch, watching
@@ -130,43 +137,79 @@ class ModelProxy:
         url = upstream.base_url + request.rel_url.raw_path.removeprefix("/llm")
         if request.rel_url.raw_query_string:
             url += f"?{request.rel_url.raw_query_string}"
+        headers = _headers(request, token, upstream.api_key)
+        body: Any = request.content if request.can_read_body else None
         try:
             self._egress.check_url(url, "the model's base URL")
+            if upstream.alias is not None:
+                body = real_request(await _whole(request), upstream.alias)
+                headers.pop("Content-Length", None)
             async with self._session.request(
-                request.method,
-                url,
-                headers=_headers(request, token, upstream.api_key),
-                data=request.content if request.can_read_body else None,
-                allow_redirects=False,
+                request.method, url, headers=headers, data=body, allow_redirects=False
             ) as answered:
-                return await _relay(request, answered, watch)
+                return await _relay(request, answered, watch, upstream.alias)
         except Refusal as refusal:
             return watch.refused(_error(403, refusal.detail))
+        except (ValueError, RecursionError) as error:
+            return watch.refused(_error(400, str(error)))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             host = urlsplit(url).netloc
             log.warning("model API out of reach", host=host, why=reason)
+            if upstream.alias is not None:
+                return watch.refused(_error(502, "cannot reach the model's provider"))
             return watch.refused(_error(502, f"cannot reach the model API at {host}: {reason}"))
 
 
 async def _relay(
-    request: web.Request, answered: aiohttp.ClientResponse, watch: CallWatch
+    request: web.Request,
+    answered: aiohttp.ClientResponse,
+    watch: CallWatch,
+    alias: Alias | None,
 ) -> web.StreamResponse:
     watch.answered(answered.status)
     kept = {k: v for k, v in answered.headers.items() if k.lower() in ANSWER_HEADERS}
+    if alias is not None:
+        kept.pop("x-request-id", None)
+        if answered.status >= 300:
+            return _aliased_error(answered, watch)
     response = web.StreamResponse(status=answered.status, headers=kept)
     await response.prepare(request)
+    events = answered.content_type == "text/event-stream"
+    renamed = PublicAnswer(alias, events=events) if alias is not None else None
     try:
         async for chunk in answered.content.iter_any():
             watch.read(chunk)
-            await response.write(chunk)
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            await response.write(chunk if renamed is None else renamed.feed(chunk))
+        if renamed is not None:
+            await response.write(renamed.rest())
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         watch.broke_off(error)
         # The head is sent: breaking off is the only honest way left to say that this failed.
         log.warning("model API broke off", why=str(error) or type(error).__name__)
         if request.transport is not None:
             request.transport.abort()
     return response
+
+
+def _aliased_error(answered: aiohttp.ClientResponse, watch: CallWatch) -> web.Response:
+    """An error without its words; when to try again is kept."""
+    after = answered.headers.get("Retry-After")
+    told = web.json_response(
+        told_error(answered.status),
+        status=answered.status if answered.status >= 400 else 502,
+        headers={"Retry-After": after} if after else None,
+    )
+    return watch.refused(told)
+
+
+async def _whole(request: web.Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > MOST_REQUEST_BYTES:
+            raise ValueError(f"the request is larger than {MOST_REQUEST_BYTES} bytes")
+    return bytes(body)
 
 
 def _token(request: web.Request) -> str:

@@ -5,9 +5,10 @@ from typing import Any, Protocol
 import msgspec
 
 from actors.ids import RunId
-from actors.models import DEMO, Models, OpenModel
+from actors.models import DEMO, Credentials, OpenModel
 from actors.runs import AuthorizeModelCall, ModelCall, NoteModelCall, RunEvidence, RunSink
 from actors.runtime import Address
+from appstrate.sidecar.alias import Alias
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +17,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     api_key: str
     run: RunId = RunId("")
+    alias: Alias | None = None
     demo: bool = False
     script: Any = None
     input: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
@@ -39,11 +41,11 @@ class LocalUpstreams:
     def __init__(
         self,
         run_sink: Address[RunSink],
-        models: Address[Models],
+        credentials: Address[Credentials],
         evidence: Address[RunEvidence],
     ) -> None:
         self._run_sink = run_sink
-        self._models = models
+        self._credentials = credentials
         self._evidence = evidence
 
     async def find(self, token: str) -> Upstream:
@@ -58,11 +60,12 @@ class LocalUpstreams:
                 script=route.script,
                 input=route.input,
             )
-        opening = OpenModel(
-            org=route.org, provider_id=model.provider_id, credential=model.credential_id
+        opening = OpenModel(org=route.org, credential=model.credential_id)
+        access = await self._credentials.ask(opening)
+        alias = Alias(public=model.public_id, real=model.model_id) if model.aliased else None
+        return Upstream(
+            base_url=access.base_url, api_key=access.api_key, run=route.run, alias=alias
         )
-        access = await self._models.ask(opening)
-        return Upstream(base_url=access.base_url, api_key=access.api_key, run=route.run)
 
     def note(self, run: RunId, call: ModelCall) -> None:
         self._evidence.tell(NoteModelCall(run=run, call=call))

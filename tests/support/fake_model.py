@@ -84,6 +84,13 @@ class FakeModel:
     async def responses(self, request: web.Request) -> web.StreamResponse:
         return await self._answer(request, _response_events)
 
+    async def list_models(self, request: web.Request) -> web.StreamResponse:
+        """The ids of every script. The key `sk-refused` is refused, and repeated as some do."""
+        key = request.headers.get("x-api-key") or request.headers.get("Authorization", "")[7:]
+        if key == "sk-refused":
+            return web.json_response({"error": {"message": f"bad key {key}"}}, status=401)
+        return web.json_response({"data": [{"id": name} for name in self.scripts]})
+
     async def _answer(
         self, request: web.Request, events: Callable[[Say], list[Json]]
     ) -> web.StreamResponse:
@@ -97,6 +104,11 @@ class FakeModel:
         if isinstance(step, Fail):
             error = {"error": {"message": step.message, "type": "error"}}
             return web.json_response(error, status=step.status, headers=step.headers)
+        if not body.get("stream"):
+            assert isinstance(step, Say | Raw)
+            if isinstance(step, Raw):
+                return web.Response(body=step.content)
+            return web.json_response({"choices": [], "content": [], "model": body["model"]})
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         if isinstance(step, Raw):
@@ -118,6 +130,8 @@ async def fake_model() -> AsyncGenerator[FakeModel, None]:
     application.router.add_post("/v1/messages", model.messages)
     application.router.add_post("/v1/responses", model.responses)
     application.router.add_post("/v1beta/openai/chat/completions", model.chat)
+
+    application.router.add_get("/v1/models", model.list_models)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

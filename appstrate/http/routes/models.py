@@ -1,33 +1,32 @@
-"""Model providers, credentials and models."""
+"""Models, and the one of an agent."""
 
 import msgspec
 from aiohttp import web
 
 from actors.contract import spell
-from actors.ids import ModelId
+from actors.ids import CredentialId, ModelId
 from actors.models import (
-    DEMO,
-    PROVIDERS,
     AgentModel,
-    CreateCredential,
     CreateModel,
-    Credential,
-    CredentialSpec,
+    DeleteModel,
     Generation,
-    ListCredentials,
     ListModels,
     Model,
+    ModelChanges,
     ModelSpec,
-    Provider,
+    ModelTrialSpec,
     ReadAgentModel,
+    Seeded,
+    SeedModels,
     SetAgentModel,
     SetDefaultModel,
+    TestModel,
+    Trial,
+    UpdateModel,
 )
 from appstrate.http.call import Call, Page, Routes, Scope, page
 
 routes = Routes()
-
-CREDENTIALS = "/api/model-provider-credentials"
 
 
 class AgentModelBody(msgspec.Struct, kw_only=True, rename=spell, forbid_unknown_fields=True):
@@ -37,35 +36,17 @@ class AgentModelBody(msgspec.Struct, kw_only=True, rename=spell, forbid_unknown_
     generation: Generation = Generation()
 
 
+class SeedBody(msgspec.Struct, kw_only=True, rename="camel"):
+    """Which models of the catalogue to add for a credential."""
+
+    credential_id: str
+    model_ids: list[str]
+
+
 class DefaultBody(msgspec.Struct, kw_only=True, rename=spell):
     """Which model is the default; null for none."""
 
     model_id: str | None
-
-
-@routes.add("GET", f"{CREDENTIALS}/registry", Scope.ORGANIZATION, "model-provider-credentials:read")
-async def list_providers(_: Call) -> Page[Provider]:
-    """The providers there can be credentials for."""
-    return page([provider for provider in PROVIDERS.values() if provider.provider_id != DEMO])
-
-
-@routes.add("GET", CREDENTIALS, Scope.ORGANIZATION, "model-provider-credentials:read")
-async def list_credentials(call: Call) -> Page[Credential]:
-    """The credentials of the organization, without their keys."""
-    return page(await call.at.models.ask(ListCredentials(caller=call.caller)))
-
-
-@routes.add(
-    "POST",
-    CREDENTIALS,
-    Scope.ORGANIZATION,
-    "model-provider-credentials:write",
-    body=CredentialSpec,
-    status=201,
-)
-async def create_credential(call: Call, body: CredentialSpec) -> Credential:
-    """Keep a key, encrypted; it is never given back."""
-    return await call.at.models.ask(CreateCredential(caller=call.caller, spec=body))
 
 
 @routes.add("GET", "/api/models", Scope.ORGANIZATION, "models:read")
@@ -78,6 +59,22 @@ async def list_models(call: Call) -> Page[Model]:
 async def create_model(call: Call, body: ModelSpec) -> Model:
     """Add a model; the first one becomes the default."""
     return await call.at.models.ask(CreateModel(caller=call.caller, spec=body))
+
+
+@routes.add(
+    "POST", "/api/models/seed", Scope.ORGANIZATION, "models:write", body=SeedBody, status=201
+)
+async def seed_models(call: Call, body: SeedBody) -> Seeded:
+    """Add models of the catalogue for a credential that has none yet."""
+    credential = CredentialId(body.credential_id)
+    asking = SeedModels(caller=call.caller, credential=credential, models=body.model_ids)
+    return await call.at.models.ask(asking)
+
+
+@routes.add("POST", "/api/models/test", Scope.ORGANIZATION, "models:write", body=ModelTrialSpec)
+async def try_model(call: Call, body: ModelTrialSpec) -> Trial:
+    """Have a model answer a few tokens before it is added; 200 also when it does not."""
+    return await call.at.models.ask(TestModel(caller=call.caller, tried=body))
 
 
 @routes.add(
@@ -94,6 +91,29 @@ async def set_default(call: Call, body: DefaultBody) -> Model | web.Response:
     wanted = ModelId(body.model_id) if body.model_id else None
     model = await call.at.models.ask(SetDefaultModel(caller=call.caller, model=wanted))
     return model if model is not None else web.Response(status=204)
+
+
+@routes.add("PUT", "/api/models/{model}", Scope.ORGANIZATION, "models:write", body=ModelChanges)
+async def update_model(call: Call, body: ModelChanges) -> Model:
+    """Change a model; what is absent stays, null is what the catalogue knows."""
+    asking = UpdateModel(caller=call.caller, model=_model(call), changes=body)
+    return await call.at.models.ask(asking)
+
+
+@routes.add("DELETE", "/api/models/{model}", Scope.ORGANIZATION, "models:delete", status=204)
+async def delete_model(call: Call) -> None:
+    """Delete a model, and every choice of it."""
+    await call.at.models.ask(DeleteModel(caller=call.caller, model=_model(call)))
+
+
+@routes.add("POST", "/api/models/{model}/test", Scope.ORGANIZATION, "models:write")
+async def test_model(call: Call) -> Trial:
+    """Have a model answer a few tokens; 200 also when it does not."""
+    return await call.at.models.ask(TestModel(caller=call.caller, tried=_model(call)))
+
+
+def _model(call: Call) -> ModelId:
+    return ModelId(call.request.match_info["model"])
 
 
 @routes.add("GET", "/api/agents/{scope}/{name}/model", Scope.APPLICATION, "agents:read")
