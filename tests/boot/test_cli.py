@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,27 @@ def test_demo_starts_a_server_runs_an_agent_and_leaves_both(
     again = shell("demo")
     assert again.returncode == 0
     assert "Found a server" in again.stdout
+
+
+def test_the_demo_leaves_the_platform_to_whoever_claims_it(
+    shell: Shell, demo: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    assert re.search(
+        r"open http://127.0.0.1:\d+/claim\?token=[\w-]{43}$", demo.stderr, re.MULTILINE
+    )
+    config = {"XDG_CONFIG_HOME": str(tmp_path)}
+    who = ("--name", "Ada", "--email", "ada@example.com", "--password", PASSWORD)
+    wrong = shell("claim", *who, "--token", "x" * 22, **config)
+    claimed = shell("claim", *who, **config)
+    again = shell("claim", *who, **config)
+
+    assert (wrong.returncode, "this claim token is not valid" in wrong.stderr) == (1, True)
+    assert claimed.returncode == 0, claimed.stderr
+    assert "is yours: signed in as ada@example.com" in claimed.stdout
+    run = shell("run", "@default/hello-world", "--version", "draft", "--model", "demo", **config)
+    assert run.returncode == 0, run.stderr
+    assert (again.returncode, "there is nothing to claim here" in again.stderr) == (1, True)
+    assert "Nobody owns this platform" not in shell("demo").stderr
 
 
 @pytest.mark.usefixtures("demo")

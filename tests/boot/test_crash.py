@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import aiohttp
@@ -19,7 +18,7 @@ import pytest
 
 from support.api import Api, new_owner
 from support.fake_model import FakeModel, Hang, Say, fake_model
-from support.postgres import Postgres
+from support.postgres import Postgres, url_of
 from support.processes import ServerProcess
 from support.waiting import alive, eventually
 
@@ -52,14 +51,6 @@ WITH r AS (
 INSERT INTO run_sinks (run_id, org_id, secret_encrypted, expires_at)
 SELECT $2, org_id, secret_encrypted, expires_at FROM run_sinks WHERE run_id = $1
 """
-
-
-def url_of(connect: dict[str, Any]) -> str:
-    """How an operator would write it."""
-    if "host" not in connect:
-        return str(connect["dsn"])
-    user = f"{connect['user']}:{connect['password']}"
-    return f"postgresql://{user}@/{connect['database']}?host={connect['host']}"
 
 
 def carrying(mark: str) -> list[int]:

@@ -75,6 +75,13 @@ def test_every_problem_is_reported_at_once_by_its_name(tmp_path: Path) -> None:
         "RUN_TOKEN_SECRET": "short",
         "INSTANCE_ID": "a b",
         "API_BODY_LIMIT_BYTES": "-1",
+        "AUTH_DISABLE_SIGNUP": "yes",
+        "AUTH_DISABLE_ORG_CREATION": "1",
+        "AUTH_ALLOWED_SIGNUP_DOMAINS": "@example.com",
+        "AUTH_PLATFORM_ADMIN_EMAILS": "ops@example.com, ops",
+        "AUTH_BOOTSTRAP_OWNER_EMAIL": "a@example.com,b@example.com",
+        "AUTH_BOOTSTRAP_ORG_NAME": "x" * 101,
+        "AUTH_BOOTSTRAP_TOKEN": "short",
     }
     found = problems(wrong)
 

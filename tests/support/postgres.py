@@ -33,3 +33,11 @@ class Postgres:
         await connection.execute(f'CREATE DATABASE "{name}"')
         await connection.close()
         return self._connect | {"database": name}
+
+
+def url_of(connect: dict[str, Any]) -> str:
+    """How an operator would write it."""
+    if "host" not in connect:
+        return str(connect["dsn"])
+    user = f"{connect['user']}:{connect['password']}"
+    return f"postgresql://{user}@/{connect['database']}?host={connect['host']}"
