@@ -89,7 +89,9 @@ async def test_the_owner_finds_it(route: Route, things: Things) -> None:
     assert answer.status == 200, answer.body
 
 
-async def ask(route: Route, things: Things, api: Api) -> Answer:
+async def ask(
+    route: Route, things: Things, api: Api, headers: dict[str, str] | None = None
+) -> Answer:
     """Call a route as somebody, with the ids of `things` in its path."""
 
     def value(found: re.Match[str]) -> str:
@@ -101,7 +103,7 @@ async def ask(route: Route, things: Things, api: Api) -> Answer:
         key = api.headers.get("Authorization", "").removeprefix("Bearer ")
         where = f"orgId={api.org['id']}&applicationId={api.application.get('id')}"
         path += f"?token={key}" if key else f"?{where}"
-    return await api.request(route.method, path, json=body_of(route))
+    return await api.request(route.method, path, json=body_of(route), headers=headers)
 
 
 def _check(answer: Answer, statuses: tuple[int, ...]) -> None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -75,6 +76,7 @@ IN_PATH: dict[str, Callable[[Things, str], str]] = {
     "application": lambda things, _path: str(things.owner.application["id"]),
     "scope": lambda things, path: things.package(path).split("/")[0],
     "name": lambda things, path: things.package(path).split("/")[1],
+    "package": lambda things, path: quote(things.package(path), safe="@"),
     "version": lambda _things, _path: VERSION,
     "tag": lambda _things, _path: "beta",
     "run": lambda things, _path: things.run,
