@@ -6,9 +6,11 @@ from typing import Any
 from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.database import Database
 from actors.idempotency import Idempotency
+from actors.limiter import Limiter
 from actors.models import Credentials, Models
 from actors.packages import Artifacts, Bundles, Curator, Installations, Packages, Publisher
 from actors.pubsub import PubSub
+from actors.queue import Queue
 from actors.runs import (
     Launcher,
     RunDispatcher,
@@ -31,6 +33,8 @@ class Addresses:
     database: Address[Database]
     pubsub: Address[PubSub]
     storage: Address[Storage]
+    limiter: Address[Limiter]
+    queue: Address[Queue]
     accounts: Address[Accounts]
     organizations: Address[Organizations]
     members: Address[Members]

@@ -14,9 +14,11 @@ from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.addresses import Addresses
 from actors.database import Database
 from actors.idempotency import Idempotency
+from actors.limiter import Limiter
 from actors.models import Credentials, Models, built_in
 from actors.packages import Artifacts, Bundles, Curator, Installations, Packages, Publisher
 from actors.pubsub import PubSub
+from actors.queue import Queue
 from actors.runs import (
     Identity,
     Launcher,
@@ -37,7 +39,9 @@ from actors.sidecar_pool import SidecarPool
 from actors.storage import Storage
 from actors.vault import Vault
 from adapters.local.executor import LocalExecutor
+from adapters.local.limiter import LocalLimiter
 from adapters.local.pubsub import LocalPubSub
+from adapters.local.queue import LocalQueue
 from adapters.local.sidecar_pool import LocalSidecarPool
 from adapters.local.storage import LocalStorage
 from adapters.postgres.accounts import PostgresAccountRecords
@@ -50,6 +54,7 @@ from adapters.postgres.executions import PostgresExecutionRecords
 from adapters.postgres.feed import PostgresFeedRecords
 from adapters.postgres.idempotency import PostgresIdempotencyRecords
 from adapters.postgres.installations import PostgresInstallationRecords
+from adapters.postgres.jobs import PostgresJobRecords
 from adapters.postgres.members import PostgresMemberRecords
 from adapters.postgres.models import PostgresModelRecords
 from adapters.postgres.organizations import PostgresOrganizationRecords
@@ -72,6 +77,8 @@ class Plan:
     database: Callable[[], Database]
     pubsub: Callable[[], PubSub]
     storage: Callable[[], Storage]
+    limiter: Callable[[], Limiter]
+    queue: Callable[[], Queue]
     accounts: Callable[[], Accounts]
     organizations: Callable[[], Organizations]
     members: Callable[[], Members]
@@ -125,6 +132,8 @@ def describe(settings: Settings) -> tuple[str, list[tuple[str, str]]]:
         ("Database", database),
         ("Storage", "files, because S3_BUCKET is not set"),
         ("Pub/sub", "within this process, because REDIS_URL is not set"),
+        ("Limits", "in this process, because REDIS_URL is not set"),
+        ("Queue", "rows of the database, because REDIS_URL is not set"),
         ("Runs", "processes of this machine, because RUN_ADAPTER is not docker"),
     ]
 
@@ -171,6 +180,8 @@ def in_process(
         database=partial(EmbeddedDatabase, pool, MIGRATIONS, embedded),
         pubsub=LocalPubSub,
         storage=partial(LocalStorage, settings.storage),
+        limiter=LocalLimiter,
+        queue=partial(LocalQueue, PostgresJobRecords(pool)),
         accounts=partial(Accounts, PostgresAccountRecords(pool), settings.access),
         organizations=partial(
             Organizations, PostgresOrganizationRecords(pool), at.accounts, settings.access

@@ -1,23 +1,52 @@
 """One synchronous fixture per implementation: it returns a factory of actors."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from actors.limiter import Limiter
 from actors.pubsub import PubSub
+from actors.queue import Queue
 from actors.sidecar_pool import SidecarPool
 from actors.storage import Storage
 from adapters.local.executor import LocalExecutor
+from adapters.local.limiter import LocalLimiter
 from adapters.local.pubsub import LocalPubSub
+from adapters.local.queue import LocalQueue
 from adapters.local.settings import LocalExecutorSettings, LocalStorageSettings
 from adapters.local.sidecar_pool import LocalSidecarPool
 from adapters.local.storage import LocalStorage
+from adapters.postgres.jobs import PostgresJobRecords
+from adapters.postgres.migrate import migrate
+from adapters.postgres.pool import Pool
+from appstrate.paths import MIGRATIONS
+from support.postgres import Postgres
 
 
 @pytest.fixture
 def local_pubsub() -> Callable[[], PubSub]:
     return LocalPubSub
+
+
+@pytest.fixture
+async def migrated_pool(postgres: Postgres) -> AsyncIterator[Pool]:
+    pool = Pool()
+    await pool.open(**await postgres.fresh_database())
+    await migrate(pool, MIGRATIONS)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def local_queue(migrated_pool: Pool) -> Callable[[], Queue]:
+    records = PostgresJobRecords(migrated_pool)
+    return lambda: LocalQueue(records)
+
+
+@pytest.fixture
+def local_limiter() -> Callable[[], Limiter]:
+    return LocalLimiter
 
 
 @pytest.fixture

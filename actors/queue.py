@@ -1,0 +1,208 @@
+"""Jobs: work that was promised, and is tried until it is done or given up.
+
+Queues are pulled: a consumer takes a job of a topic under a lease, and finishes it, fails it or
+extends its lease. The queue never calls a consumer. A job is carried out at least once: one whose
+lease has run out is given to somebody else, so what a job does must bear being done twice.
+Jobs of a topic are given in the order in which they are due. They survive the process, in every
+tier. Implementations: LocalQueue (in the database).
+"""
+
+from abc import abstractmethod
+from datetime import datetime
+from typing import Any, NewType, Protocol, TypeAlias, assert_never
+
+import msgspec
+
+from actors.contract import Resource, spell
+from actors.runtime import Actor, Lane, Request
+
+JobId = NewType("JobId", str)
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job to be done from `due_at` on; None means at once.
+
+    With a `key` there is at most one job of that key and topic that is not done: adding another
+    one changes nothing.
+    """
+
+    topic: str
+    payload: Any = None
+    due_at: datetime | None = None
+    key: str | None = None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job somebody holds. `attempt` counts from 1; `token` proves the hold."""
+
+    id: JobId
+    topic: str
+    payload: Any
+    attempt: int
+    token: str
+
+
+class DeadJob(Resource, frozen=True, kw_only=True, rename=spell):
+    """A job that was given up, and why."""
+
+    id: JobId
+    topic: str
+    payload: Any
+    attempts: int
+    error: str
+    created_at: datetime
+    died_at: datetime = msgspec.field(name="diedAt")
+
+
+class AddJob(Request["Queue", JobId], frozen=True, kw_only=True):
+    """Add a job; answers once it would survive. Answers the one that is there for a known key."""
+
+    job: NewJob
+
+
+class TakeJob(Request["Queue", Job | None], frozen=True, kw_only=True):
+    """The next due job of a topic, held for `lease` seconds; None when none comes in `wait`."""
+
+    topic: str
+    lease: float
+    wait: float = 20.0
+
+
+class FinishJob(Request["Queue", bool], frozen=True, kw_only=True):
+    """The job is done. False when it is not this holder's any more."""
+
+    job: JobId
+    token: str
+
+
+class FailJob(Request["Queue", bool], frozen=True, kw_only=True):
+    """The attempt failed: to be taken again from `retry_at` on, or given up when that is None.
+
+    False when it is not this holder's any more.
+    """
+
+    job: JobId
+    token: str
+    error: str
+    retry_at: datetime | None
+
+
+class ExtendJob(Request["Queue", bool], frozen=True, kw_only=True):
+    """Hold the job for `lease` more seconds from now. False when somebody else may have it."""
+
+    job: JobId
+    token: str
+    lease: float
+
+
+class WakeQueue(Request["Queue", None], frozen=True, kw_only=True):
+    """Jobs of a topic were added in a transaction of somebody's own: look for them now.
+
+    Usually told. Without it they are found within seconds.
+    """
+
+    topic: str
+
+
+class ListDeadJobs(Request["Queue", list[DeadJob]], frozen=True, kw_only=True):
+    """The jobs that were given up, the latest first."""
+
+    topic: str | None = None
+    limit: int = 100
+
+
+class RetryDeadJob(Request["Queue", bool], frozen=True, kw_only=True):
+    """Try a job that was given up again, with all its attempts. False when there is none."""
+
+    job: JobId
+
+
+QueueMessage: TypeAlias = (
+    AddJob | TakeJob | FinishJob | FailJob | ExtendJob | WakeQueue | ListDeadJobs | RetryDeadJob
+)
+
+
+class Queue(Actor):
+    """Keeps jobs. Whoever waits for one has a lane of its own."""
+
+    lanes = (Lane("takers", 256, (TakeJob,)), Lane("rest", 16))
+
+    async def receive(self, message: QueueMessage) -> Any:
+        match message:
+            case TakeJob():
+                return await self.take(message)
+            case AddJob():
+                return await self.add(message.job)
+            case FinishJob():
+                return await self.end_hold(message)
+            case FailJob():
+                return await self.end_hold(message)
+            case ExtendJob():
+                return await self.extend(message)
+            case WakeQueue():
+                return self.wake(message.topic)
+            case ListDeadJobs():
+                return await self.dead(message)
+            case RetryDeadJob():
+                return await self.revive(message.job)
+            case _:
+                assert_never(message)
+
+    @abstractmethod
+    async def add(self, job: NewJob) -> JobId: ...
+
+    @abstractmethod
+    async def take(self, message: TakeJob) -> Job | None: ...
+
+    @abstractmethod
+    async def end_hold(self, message: FinishJob | FailJob) -> bool: ...
+
+    @abstractmethod
+    async def extend(self, message: ExtendJob) -> bool: ...
+
+    @abstractmethod
+    def wake(self, topic: str) -> None: ...
+
+    @abstractmethod
+    async def dead(self, message: ListDeadJobs) -> list[DeadJob]: ...
+
+    @abstractmethod
+    async def revive(self, job: JobId) -> bool: ...
+
+
+class JobRecords(Protocol):
+    """Where jobs are kept. Each method is one transaction; times are the caller's."""
+
+    async def add(self, job: NewJob, now: datetime) -> JobId:
+        """Insert a job, or find the one with its key that is not done."""
+        ...
+
+    async def take(self, topic: str, token: str, now: datetime, until: datetime) -> Job | None:
+        """Hold the job of a topic that is due first and that nobody holds. Never blocks."""
+        ...
+
+    async def next_due(self, topic: str) -> datetime | None:
+        """When the first job of a topic can be taken."""
+        ...
+
+    async def finish(self, job: JobId, token: str) -> bool:
+        """Remove a job, if it is held with this token."""
+        ...
+
+    async def fail(
+        self, job: JobId, token: str, error: str, retry_at: datetime | None, now: datetime
+    ) -> bool:
+        """Give a job back, or give it up, if it is held with this token."""
+        ...
+
+    async def extend(self, job: JobId, token: str, until: datetime) -> bool:
+        """Hold a job longer, if it is held with this token."""
+        ...
+
+    async def dead(self, topic: str | None, limit: int) -> list[DeadJob]:
+        """Jobs that were given up, the latest first."""
+        ...
+
+    async def revive(self, job: JobId, now: datetime) -> str | None:
+        """Make a job that was given up due again; its topic, or None when there is none."""
+        ...

@@ -1,0 +1,1 @@
+"""Schedules: when agents run by themselves."""

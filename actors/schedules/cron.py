@@ -1,0 +1,112 @@
+"""When a schedule is due: cron expressions in a time zone.
+
+Five fields, six with seconds in front, names (`MON`, `JAN`), `?` for a day that does not matter,
+and presets. Changes of the clock are handled as Debian's cron does: a job at a time of day that
+is skipped runs at the end of the gap, one at a time that comes twice runs once, and jobs that run
+every hour or more often keep their rhythm.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import islice
+from zoneinfo import ZoneInfo, available_timezones
+
+from cronsim import CronSim, CronSimError
+
+from actors.runtime import FieldProblem, Rejected
+
+PRESETS = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+LONGEST = 200
+
+
+def fires(expression: str, zone: str, after: datetime) -> Iterator[datetime]:
+    """The due times after a moment, in UTC, ascending; it ends when none is left in 50 years.
+
+    Expression and zone are those `check_cron` accepted.
+    """
+    for due in CronSim(_fields(expression), after.astimezone(_zone(zone))):
+        yield due.astimezone(UTC)
+
+
+def next_fire(expression: str, zone: str, after: datetime) -> datetime | None:
+    """The first due time after a moment, in UTC."""
+    return next(fires(expression, zone, after), None)
+
+
+def preview(expression: str, zone: str, after: datetime, count: int = 5) -> list[datetime]:
+    """The next few due times after a moment, in UTC."""
+    return list(islice(fires(expression, zone, after), count))
+
+
+def check_cron(expression: str, zone: str, now: datetime) -> None:
+    """Refuse a zone nobody knows, an expression nobody understands, and one that is never due.
+
+    Every problem is told at once, with its field's name.
+    """
+    problems: list[FieldProblem] = []
+    known = _is_zone(zone)
+    if not known:
+        told = f"{zone[:50]!r} is no time zone of the IANA database, such as Europe/Paris"
+        problems.append(FieldProblem(field="timezone", code="invalid_value", message=told))
+    if why := _problem(expression, zone if known else "UTC", now):
+        problems.append(FieldProblem(field="cron_expression", code="invalid_value", message=why))
+    if problems:
+        first = problems[0]
+        raise Rejected(
+            f"{first.field}: {first.message}",
+            code="validation_failed",
+            param=first.field,
+            problems=problems,
+        )
+
+
+def _problem(expression: str, zone: str, now: datetime) -> str | None:
+    if expression.strip().startswith("@") and expression.strip().lower() not in PRESETS:
+        return f"is no preset: there are {', '.join(PRESETS)}"
+    fields = _fields(expression).split()
+    if len(fields) not in (5, 6) or len(expression) > LONGEST:
+        return (
+            f"must have five fields (minute hour day month weekday), or six with seconds in "
+            f"front, not {len(fields)}"
+        )
+    try:
+        due = next_fire(expression, zone, now)
+    except CronSimError as error:
+        return f"cannot be understood: {str(error).lower()}"
+    except (AssertionError, ValueError, TypeError, IndexError):
+        return "cannot be understood"
+    return None if due is not None else "is never due: no day fits it"
+
+
+def _fields(expression: str) -> str:
+    wanted = expression.strip()
+    if wanted.startswith("@"):
+        return PRESETS.get(wanted.lower(), wanted)
+    fields = wanted.split()
+    # The days of the month and of the week are the last but two, and the last.
+    return " ".join(
+        "*" if field == "?" and place in (len(fields) - 3, len(fields) - 1) else field
+        for place, field in enumerate(fields)
+    )
+
+
+def _is_zone(name: str) -> bool:
+    return name in _known_zones()
+
+
+@lru_cache(maxsize=1)
+def _known_zones() -> frozenset[str]:
+    return frozenset(available_timezones()) | {"UTC"}
+
+
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)

@@ -1,0 +1,140 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from actors.runtime import Rejected
+from actors.schedules.cron import check_cron, fires, next_fire, preview
+
+NOW = datetime(2026, 5, 2, 8, 0, tzinfo=UTC)
+
+
+def due(expression: str, zone: str, after: str, count: int) -> list[str]:
+    found = preview(expression, zone, datetime.fromisoformat(after).replace(tzinfo=UTC), count)
+    return [f"{each:%m-%d %H:%M}" for each in found]
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "after", "expected"),
+    [
+        # Paris, spring: 02:00 becomes 03:00 on March 29, at 01:00 UTC.
+        (
+            "30 2 * * *",
+            "Europe/Paris",
+            "2026-03-27T12:00",
+            ["03-28 01:30", "03-29 01:00", "03-30 00:30"],
+        ),
+        ("0 3 * * *", "Europe/Paris", "2026-03-28T12:00", ["03-29 01:00", "03-30 01:00"]),
+        (
+            "0 * * * *",
+            "Europe/Paris",
+            "2026-03-28T23:30",
+            ["03-29 00:00", "03-29 01:00", "03-29 02:00"],
+        ),
+        (
+            "*/30 * * * *",
+            "Europe/Paris",
+            "2026-03-29T00:15",
+            ["03-29 00:30", "03-29 01:00", "03-29 01:30"],
+        ),
+        # Paris, autumn: 03:00 becomes 02:00 on October 25, at 01:00 UTC.
+        ("30 2 * * *", "Europe/Paris", "2026-10-24T12:00", ["10-25 00:30", "10-26 01:30"]),
+        ("0 3 * * *", "Europe/Paris", "2026-10-24T12:00", ["10-25 02:00", "10-26 02:00"]),
+        (
+            "0 * * * *",
+            "Europe/Paris",
+            "2026-10-24T23:30",
+            ["10-25 00:00", "10-25 01:00", "10-25 02:00"],
+        ),
+        # New York, spring: 02:00 becomes 03:00 on March 8, at 07:00 UTC.
+        ("30 2 * * *", "America/New_York", "2026-03-07T12:00", ["03-08 07:00", "03-09 06:30"]),
+        ("0 9 * * 1", "America/New_York", "2026-03-01T12:00", ["03-02 14:00", "03-09 13:00"]),
+        # New York, autumn: 02:00 becomes 01:00 on November 1, at 06:00 UTC.
+        ("30 1 * * *", "America/New_York", "2026-10-31T12:00", ["11-01 05:30", "11-02 06:30"]),
+        (
+            "15 * * * *",
+            "America/New_York",
+            "2026-11-01T05:00",
+            ["11-01 05:15", "11-01 06:15", "11-01 07:15"],
+        ),
+        # Lord Howe moves by half an hour. 02:00 becomes 02:30 on October 4, at 15:30 UTC.
+        ("15 2 * * *", "Australia/Lord_Howe", "2026-10-02T20:00", ["10-03 15:30", "10-04 15:15"]),
+        (
+            "0 * * * *",
+            "Australia/Lord_Howe",
+            "2026-10-03T14:00",
+            ["10-03 14:30", "10-03 16:00", "10-03 17:00"],
+        ),
+        # Autumn: 02:00 becomes 01:30 on April 5, at 15:00 UTC on April 4.
+        ("45 1 * * *", "Australia/Lord_Howe", "2026-04-03T20:00", ["04-04 14:45", "04-05 15:15"]),
+        # No change of the clock.
+        ("0 7 * * 1", "UTC", "2026-05-02T08:00", ["05-04 07:00", "05-11 07:00"]),
+        ("0 0 29 2 *", "UTC", "2026-01-01T00:00", ["02-29 00:00"]),
+        ("@daily", "Europe/Paris", "2026-05-02T08:00", ["05-02 22:00", "05-03 22:00"]),
+        ("@HOURLY", "UTC", "2026-05-02T08:00", ["05-02 09:00"]),
+        ("0 12 ? * MON-FRI", "UTC", "2026-05-02T08:00", ["05-04 12:00", "05-05 12:00"]),
+        ("0 12 1 jan ?", "UTC", "2026-05-02T08:00", ["01-01 12:00"]),
+    ],
+)
+def test_due_times(expression: str, zone: str, after: str, expected: list[str]) -> None:
+    check_cron(expression, zone, NOW)
+
+    assert due(expression, zone, after, len(expected)) == expected
+
+
+def test_six_fields_begin_with_seconds() -> None:
+    found = preview("*/20 * * * * *", "UTC", NOW, 3)
+
+    assert [each.second for each in found] == [20, 40, 0]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "UTC"])
+@pytest.mark.parametrize("expression", ["0 * * * *", "*/7 * * * *", "30 2 * * *", "*/10 0 * * * *"])
+def test_due_times_around_every_change_ascend_and_none_comes_twice(
+    expression: str, zone: str
+) -> None:
+    for month in (3, 4, 10, 11):
+        previous = datetime(2026, month, 1, tzinfo=UTC)
+        for each in fires(expression, zone, previous):
+            assert each > previous
+            if each.month != month:
+                break
+            previous = each
+
+
+def test_asking_again_from_a_due_time_gives_the_next_one() -> None:
+    moment = datetime(2026, 10, 24, tzinfo=UTC)
+    for expected in preview("30 2 * * *", "Europe/Paris", moment, 4):
+        found = next_fire("30 2 * * *", "Europe/Paris", moment)
+        assert found == expected
+        moment = expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone", "fields"),
+    [
+        ("0 7 * *", "UTC", ["cron_expression"]),
+        ("", "UTC", ["cron_expression"]),
+        ("60 * * * *", "UTC", ["cron_expression"]),
+        ("0 0 30 2 *", "UTC", ["cron_expression"]),
+        ("@reboot", "UTC", ["cron_expression"]),
+        ("? * * * *", "UTC", ["cron_expression"]),
+        ("FRI#2/3 * * * *", "UTC", ["cron_expression"]),
+        ("* * * * FRI#2/3", "UTC", ["cron_expression"]),
+        ("0 " * 500, "UTC", ["cron_expression"]),
+        ("0 7 * * *", "Europe/Pariss", ["timezone"]),
+        ("0 7 * * *", "", ["timezone"]),
+        ("0 7 * * *", "../etc/passwd", ["timezone"]),
+        ("x", "y", ["timezone", "cron_expression"]),
+    ],
+)
+def test_what_would_never_fire_is_refused(expression: str, zone: str, fields: list[str]) -> None:
+    with pytest.raises(Rejected) as caught:
+        check_cron(expression, zone, NOW)
+
+    assert [problem.field for problem in caught.value.problems] == fields
+
+
+def test_asking_is_quick_enough_for_many_schedules() -> None:
+    found = preview("0 3 * * *", "Europe/Paris", NOW, 365)
+
+    assert found[-1] - found[0] > timedelta(days=363)

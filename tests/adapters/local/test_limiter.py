@@ -1,0 +1,38 @@
+"""What is true of limits in memory alone: the memory is bounded, and nobody is let off for that."""
+
+import asyncio
+
+import pytest
+
+from actors.limiter import Rule, TakeTurn
+from actors.runtime import Unavailable
+from adapters.local.limiter import LocalLimiter
+from support.running import running
+
+SLOW = Rule(name="slow", limit=1, seconds=3600)
+QUICK = Rule(name="quick", limit=100, seconds=1)
+
+
+async def test_when_full_the_new_are_refused_and_the_blocked_stay_blocked() -> None:
+    async with running(lambda: LocalLimiter(keys=3)) as limiter:
+        for n in range(3):
+            assert (await limiter.ask(TakeTurn(rule=SLOW, key=str(n)))).allowed
+
+        with pytest.raises(Unavailable, match="too many"):
+            await limiter.ask(TakeTurn(rule=SLOW, key="new"))
+        assert not (await limiter.ask(TakeTurn(rule=SLOW, key="0"))).allowed
+
+
+async def test_keys_with_nothing_against_them_make_room() -> None:
+    async with running(lambda: LocalLimiter(keys=3)) as limiter:
+        for n in range(3):
+            await limiter.ask(TakeTurn(rule=QUICK, key=str(n)))
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    answer = await limiter.ask(TakeTurn(rule=QUICK, key="new"))
+                    break
+                except Unavailable:
+                    await asyncio.sleep(0.05)
+
+    assert answer.allowed

@@ -1,0 +1,215 @@
+"""What every Queue promises."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from actors.queue import (
+    AddJob,
+    ExtendJob,
+    FailJob,
+    FinishJob,
+    Job,
+    ListDeadJobs,
+    NewJob,
+    Queue,
+    RetryDeadJob,
+    TakeJob,
+)
+from actors.runtime import Address
+from actors.worker import GiveUp, Retries, work
+from adapters.postgres.pool import Pool
+from support.running import running
+
+MINUTE = 60.0
+
+
+@pytest.fixture(params=[pytest.param("local_queue", id="local")])
+async def queue(
+    request: pytest.FixtureRequest, migrated_pool: Pool
+) -> AsyncIterator[Address[Queue]]:
+    assert migrated_pool.was_open
+    async with running(request.getfixturevalue(request.param)) as address:
+        yield address
+
+
+async def add(queue: Address[Queue], payload: object, **options: Any) -> str:
+    job = NewJob(topic="mail", payload=payload, **options)
+    return await queue.ask(AddJob(job=job))
+
+
+async def take(queue: Address[Queue], *, wait: float = 0, lease: float = MINUTE) -> Job | None:
+    return await queue.ask(TakeJob(topic="mail", lease=lease, wait=wait), within=wait + 10)
+
+
+async def taken(queue: Address[Queue], *, lease: float = MINUTE) -> Job:
+    job = await take(queue, wait=5, lease=lease)
+    assert job is not None
+    return job
+
+
+def soon(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+async def test_jobs_are_given_in_order_and_each_to_one(queue: Address[Queue]) -> None:
+    for n in range(5):
+        await add(queue, {"n": n})
+
+    jobs = [await taken(queue) for _ in range(5)]
+
+    assert [job.payload["n"] for job in jobs] == [0, 1, 2, 3, 4]
+    assert [job.attempt for job in jobs] == [1] * 5
+    assert await take(queue) is None
+
+
+async def test_many_takers_never_share_a_job(queue: Address[Queue]) -> None:
+    for n in range(40):
+        await add(queue, n)
+
+    jobs = await asyncio.gather(*(taken(queue) for _ in range(40)))
+
+    assert sorted(job.payload for job in jobs) == list(range(40))
+
+
+async def test_who_waits_is_woken(queue: Address[Queue]) -> None:
+    waiting = asyncio.ensure_future(take(queue, wait=30))
+    await take(queue)
+    await add(queue, "now")
+
+    async with asyncio.timeout(2):
+        job = await waiting
+
+    assert job is not None
+    assert job.payload == "now"
+
+
+async def test_topics_do_not_mix(queue: Address[Queue]) -> None:
+    await add(queue, "mail")
+
+    assert await queue.ask(TakeJob(topic="other", lease=MINUTE, wait=0)) is None
+
+
+async def test_a_delayed_job_comes_when_it_is_due_and_not_before(queue: Address[Queue]) -> None:
+    due = soon(0.3)
+    await add(queue, "later", due_at=due)
+    await add(queue, "never", due_at=soon(3600))
+
+    assert await take(queue) is None
+    await taken(queue)
+
+    assert datetime.now(UTC) >= due
+
+
+async def test_a_finished_job_is_gone(queue: Address[Queue]) -> None:
+    await add(queue, 1)
+    job = await taken(queue, lease=0.01)
+
+    assert await queue.ask(FinishJob(job=job.id, token=job.token))
+    assert not await queue.ask(FinishJob(job=job.id, token=job.token))
+    assert await take(queue, wait=0.1) is None
+
+
+async def test_a_job_whose_holder_died_is_given_to_another(queue: Address[Queue]) -> None:
+    await add(queue, 1)
+    dead = await taken(queue, lease=0.05)
+
+    job = await taken(queue)
+
+    assert (job.id, job.attempt) == (dead.id, 2)
+    assert not await queue.ask(FinishJob(job=dead.id, token=dead.token))
+    assert not await queue.ask(ExtendJob(job=dead.id, token=dead.token, lease=MINUTE))
+    assert not await queue.ask(FailJob(job=dead.id, token=dead.token, error="late", retry_at=None))
+    assert await queue.ask(FinishJob(job=job.id, token=job.token))
+
+
+async def test_an_extended_job_stays_with_its_holder(queue: Address[Queue]) -> None:
+    await add(queue, 1)
+    job = await taken(queue, lease=0.2)
+
+    assert await queue.ask(ExtendJob(job=job.id, token=job.token, lease=MINUTE))
+
+    assert await take(queue, wait=0.3) is None
+    assert await queue.ask(FinishJob(job=job.id, token=job.token))
+
+
+async def test_a_failed_job_is_taken_again_when_it_is_told_to(queue: Address[Queue]) -> None:
+    await add(queue, 1)
+    job = await taken(queue)
+    again = soon(0.2)
+    await queue.ask(FailJob(job=job.id, token=job.token, error="no", retry_at=again))
+
+    second = await taken(queue)
+
+    assert second.attempt == 2
+    assert datetime.now(UTC) >= again
+
+
+async def test_a_job_given_up_is_listed_and_may_be_retried_by_hand(queue: Address[Queue]) -> None:
+    await add(queue, {"to": "ana"})
+    job = await taken(queue)
+    await queue.ask(FailJob(job=job.id, token=job.token, error="no such box", retry_at=None))
+
+    (dead,) = await queue.ask(ListDeadJobs(topic="mail"))
+    assert (dead.id, dead.error, dead.attempts) == (job.id, "no such box", 1)
+    assert await take(queue) is None
+    assert await queue.ask(RetryDeadJob(job=dead.id))
+
+    assert (await taken(queue)).attempt == 1
+    assert await queue.ask(ListDeadJobs()) == []
+    assert not await queue.ask(RetryDeadJob(job=dead.id))
+
+
+async def test_a_key_is_there_once_until_it_is_done(queue: Address[Queue]) -> None:
+    first = await add(queue, 1, key="k")
+
+    assert await add(queue, 2, key="k") == first
+    job = await taken(queue)
+    assert job.payload == 1
+    assert await take(queue) is None
+    await queue.ask(FinishJob(job=job.id, token=job.token))
+    assert await add(queue, 3, key="k") != first
+
+
+async def test_a_worker_carries_out_retries_and_gives_up(queue: Address[Queue]) -> None:
+    done: list[tuple[str, int]] = []
+
+    async def carry_out(job: Job) -> None:
+        done.append((job.payload, job.attempt))
+        if job.payload == "hopeless":
+            raise GiveUp("never")
+        if job.payload == "always fails" or job.attempt == 1:
+            raise ValueError("not now")
+
+    retries = Retries(attempts=3, delays=[0.01])
+    working = asyncio.ensure_future(
+        work(queue, "mail", carry_out, retries=retries, lease=MINUTE, concurrency=2)
+    )
+    for payload in ("works", "always fails", "hopeless"):
+        await add(queue, payload)
+
+    async with asyncio.timeout(10):
+        while len(await queue.ask(ListDeadJobs())) < 2 or len(done) < 6:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    working.cancel()
+    await asyncio.wait((working,))
+
+    assert sorted(done) == [
+        *[("always fails", n) for n in (1, 2, 3)],
+        ("hopeless", 1),
+        *[("works", n) for n in (1, 2)],
+    ]
+    assert {job.error for job in await queue.ask(ListDeadJobs())} == {
+        "never",
+        "ValueError: not now",
+    }
+
+
+def test_delays_grow_and_end() -> None:
+    retries = Retries(attempts=4, delays=[30, 300], jitter=0.1)
+
+    assert [retries.after(n, 0) for n in (1, 2, 3, 4)] == [30, 300, 300, None]
+    assert retries.after(1, 1) == pytest.approx(33)
