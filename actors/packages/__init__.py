@@ -21,7 +21,9 @@ from actors.packages.bundles import ImportedBundle as ImportedBundle
 from actors.packages.curation import Change as Change
 from actors.packages.curation import CurationRecords as CurationRecords
 from actors.packages.curation import Yank as Yank
+from actors.packages.curator import ChooseSkills as ChooseSkills
 from actors.packages.curator import Curator as Curator
+from actors.packages.curator import DeletePackage as DeletePackage
 from actors.packages.curator import DeleteVersion as DeleteVersion
 from actors.packages.curator import EditDraft as EditDraft
 from actors.packages.curator import RestoreVersion as RestoreVersion
@@ -57,6 +59,7 @@ from actors.packages.packages import ShowPackage as ShowPackage
 from actors.packages.packages import ShowVersion as ShowVersion
 from actors.packages.packages import SummarizeVersions as SummarizeVersions
 from actors.packages.publisher import CreatePackage as CreatePackage
+from actors.packages.publisher import ForkPackage as ForkPackage
 from actors.packages.publisher import ImportedPackage as ImportedPackage
 from actors.packages.publisher import ImportPackage as ImportPackage
 from actors.packages.publisher import InstallStarter as InstallStarter
@@ -65,6 +68,7 @@ from actors.packages.publisher import Publisher as Publisher
 from actors.packages.records import Adopted as Adopted
 from actors.packages.records import AgentActivity as AgentActivity
 from actors.packages.records import AgentItem as AgentItem
+from actors.packages.records import ArchiveRecords as ArchiveRecords
 from actors.packages.records import BundleRecords as BundleRecords
 from actors.packages.records import PackageItem as PackageItem
 from actors.packages.records import PackageRecords as PackageRecords

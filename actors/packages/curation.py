@@ -1,14 +1,14 @@
 """Changes to packages that are there: what each writes, decided over what is stored."""
 
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import msgspec
 
 from actors.ids import PackageId
 from actors.packages.drafts import Draft
-from actors.packages.records import StoredPackage
+from actors.packages.records import ArchiveRecords, StoredPackage
 from actors.packages.versions import highest, is_stable, moves_latest
 from actors.runtime import NotFound, Rejected
 
@@ -33,7 +33,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] | None = None
 
 
-class CurationRecords(Protocol):
+class CurationRecords(ArchiveRecords, Protocol):
     """Where packages are changed. Each method is one transaction."""
 
     async def change(
@@ -45,8 +45,12 @@ class CurationRecords(Protocol):
         """
         ...
 
-    async def discard(self, integrity: str, delete: Callable[[str], Awaitable[None]]) -> None:
-        """Call `delete` if nothing names this archive; until it is done nothing can."""
+    async def delete(self, package: PackageId) -> list[str]:
+        """Delete a package with all its versions; answers the integrities of its archives.
+
+        Refuses with `agent_in_use` while it has active runs, and with `in_use` while a draft or
+        a version that is not yanked of another package of its organization depends on it.
+        """
         ...
 
 

@@ -1,6 +1,6 @@
 """Changes packages that are there: drafts, and what is said of their versions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, assert_never
 
@@ -9,11 +9,11 @@ from actors.ids import PackageId
 from actors.packages.access import find_own
 from actors.packages.content import invalid_manifest
 from actors.packages.curation import Change, CurationRecords, remove, require, tag, yank
-from actors.packages.drafts import Draft, edit
+from actors.packages.drafts import Draft, edit, with_skills
 from actors.packages.manifest import Manifest, PackageType, manifest_problems
 from actors.packages.records import PackageRecords, StoredPackage
 from actors.packages.stored import discard
-from actors.runtime import Actor, Address, Lane, NotFound, Request
+from actors.runtime import Actor, Address, FieldProblem, Lane, NotFound, Rejected, Request
 from actors.storage import Storage
 
 
@@ -29,6 +29,29 @@ class EditDraft(Request["Curator", None], frozen=True, kw_only=True):
     lock_version: int
     manifest: Manifest | None = None
     content: str | None = None
+
+
+class ChooseSkills(Request["Curator", None], frozen=True, kw_only=True):
+    """Make these the skills of an agent's draft; those it has keep their ranges.
+
+    Refuses with `missing_skill` naming every one the organization does not have.
+    """
+
+    caller: Caller
+    package: PackageId
+    skills: Sequence[PackageId]
+    type: PackageType = "agent"
+
+
+class DeletePackage(Request["Curator", None], frozen=True, kw_only=True):
+    """Delete a package with its versions and archives; runs stay, under its name.
+
+    Refuses with `agent_in_use` while it has active runs, with `in_use` while others need it.
+    """
+
+    caller: Caller
+    type: PackageType
+    package: PackageId
 
 
 class RestoreVersion(Request["Curator", None], frozen=True, kw_only=True):
@@ -71,7 +94,7 @@ class TagVersion(Request["Curator", None], frozen=True, kw_only=True):
 
 
 VersionMessage: TypeAlias = RestoreVersion | DeleteVersion | YankVersion | TagVersion
-CuratorMessage: TypeAlias = EditDraft | VersionMessage
+CuratorMessage: TypeAlias = EditDraft | ChooseSkills | DeletePackage | VersionMessage
 
 
 class Curator(Actor):
@@ -96,6 +119,11 @@ class Curator(Actor):
         match message:
             case EditDraft():
                 await self._edit(message)
+            case ChooseSkills():
+                await self._choose_skills(message)
+            case DeletePackage():
+                archives = await self._records.delete(message.package)
+                await discard(self._records, self._storage, archives)
             case RestoreVersion():
                 await self._restore(message)
             case DeleteVersion():
@@ -122,6 +150,30 @@ class Curator(Actor):
         def decide(package: StoredPackage) -> Change:
             draft = edit(package, message.lock_version, message.manifest, message.content)
             return Change(draft=draft)
+
+        await self._apply(message.package, decide)
+
+    async def _choose_skills(self, message: ChooseSkills) -> None:
+        org, _ = message.caller.tenant
+        known = await self._catalogue.owned(org, list(message.skills))
+        found = {each.id: each for each in known if each.type == "skill"}
+        problems = [
+            FieldProblem(field=f"skillIds[{n}]", code="missing_skill", message=f"no skill {skill}")
+            for n, skill in enumerate(message.skills)
+            if skill not in found
+        ]
+        if problems:
+            told = ", ".join(problem.message for problem in problems)
+            raise Rejected(
+                f"the organization does not have these: {told}",
+                code="missing_skill",
+                problems=problems,
+            )
+        latest = {str(skill): found[skill].latest for skill in message.skills}
+        ranges = {skill: f"^{version}" if version else "*" for skill, version in latest.items()}
+
+        def decide(package: StoredPackage) -> Change:
+            return Change(draft=with_skills(package, ranges))
 
         await self._apply(message.package, decide)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from actors.documents import decode_json
+from actors.documents import as_object, decode_json
 from actors.packages.content import CONTENT_FILES
 from actors.packages.manifest import Manifest
 from actors.packages.records import StoredPackage
@@ -51,6 +51,15 @@ def edit(
     return Draft(
         manifest=changed, content=_text(package, changed, content), archive=package.draft_archive
     )
+
+
+def with_skills(package: StoredPackage, ranges: Mapping[str, str]) -> Draft:
+    """The draft with these skills and no others; the ranges it has for them stay."""
+    declared = as_object(package.draft_manifest.get("dependencies"))
+    had = as_object(declared.get("skills"))
+    skills = {name: had.get(name, wanted) for name, wanted in ranges.items()}
+    manifest = package.draft_manifest | {"dependencies": declared | {"skills": skills}}
+    return edit(package, None, manifest, None)
 
 
 def draft_files(

@@ -46,7 +46,7 @@ class ShowPackage(Request["Packages", AgentDetail | PackageDetail], frozen=True,
     """One package: its draft, or the `version` asked for (exact, tag or range)."""
 
     caller: Caller
-    type: PackageType
+    type: PackageType | None = None
     package: PackageId
     version: str | None = None
 

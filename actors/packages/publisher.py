@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, assert_never
 
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 
 from actors.accounts import Caller
 from actors.ids import PackageId
-from actors.packages.access import find_own
+from actors.packages.access import find_own, find_version, find_visible
 from actors.packages.archive import (
     MIB,
     SINGLE_PACKAGE,
@@ -19,16 +20,18 @@ from actors.packages.archive import (
     open_archive,
     write_archive,
 )
+from actors.packages.bare_skill import read_bare_skill, write_bare_skill
 from actors.packages.bundle import Bundle
 from actors.packages.content import ReadPackage, blob_key, make_package, read_package
+from actors.packages.cycles import check_cycle
 from actors.packages.drafts import draft_files
-from actors.packages.manifest import Manifest, PackageType
+from actors.packages.manifest import Manifest, PackageType, publication_problems
 from actors.packages.records import PackageRecords, Publication, PublicationRecords
 from actors.packages.shipped import publish_shipped
 from actors.packages.signature import Trust, judge
-from actors.packages.stored import keep_archive, read_files
+from actors.packages.stored import discard, keep_archive, read_files
 from actors.packages.versions import is_version
-from actors.runtime import Actor, Address, Lane, Refusal, Rejected, Request, Unavailable
+from actors.runtime import Actor, Address, Conflict, Lane, Refusal, Rejected, Request, Unavailable
 from actors.storage import Body, PutBlob, Storage, chunks, close_body, guarded
 
 log = structlog.get_logger("packages")
@@ -83,6 +86,17 @@ class PublishDraft(Request["Publisher", str], frozen=True, kw_only=True):
     version: str | None = None
 
 
+class ForkPackage(Request["Publisher", PackageId], frozen=True, kw_only=True):
+    """Copy the latest published version into the organization's own scope, and install it.
+
+    Refuses a package of one's own, one that was never published, and a name that is taken.
+    """
+
+    caller: Caller
+    package: PackageId
+    name: str | None = None
+
+
 class InstallStarter(Request["Publisher", None], frozen=True, kw_only=True):
     """Give a new organization its own copy of the starter agent, named in `scope`.
 
@@ -93,7 +107,9 @@ class InstallStarter(Request["Publisher", None], frozen=True, kw_only=True):
     scope: str
 
 
-PublisherMessage: TypeAlias = ImportPackage | CreatePackage | PublishDraft | InstallStarter
+PublisherMessage: TypeAlias = (
+    ImportPackage | CreatePackage | PublishDraft | ForkPackage | InstallStarter
+)
 
 
 class Publisher(Actor):
@@ -136,6 +152,8 @@ class Publisher(Actor):
                 return await self._create(message)
             case PublishDraft():
                 return await self._publish_draft(message)
+            case ForkPackage():
+                return await self._fork(message)
             case InstallStarter():
                 return await self._install_starter(message)
             case _:
@@ -146,7 +164,8 @@ class Publisher(Actor):
             archive = await collect(message.body, SINGLE_PACKAGE.compressed)
         finally:
             await close_body(message.body)
-        package = await asyncio.to_thread(read_package, archive)
+        package = await self._read(archive, message.caller)
+        await check_cycle(package.manifest, partial(self._manifests, message.caller))
         warnings = package.warnings
         if self._trust.policy != "off":
             warnings = judge(await asyncio.to_thread(_alone, package), self._trust) + warnings
@@ -164,9 +183,20 @@ class Publisher(Actor):
         package = await asyncio.to_thread(
             make_package, message.manifest, message.content, message.type
         )
-        publication = replace(publication_of(package, message.caller), only_new=True)
+        publication = replace(
+            publication_of(package, message.caller),
+            only_new=True,
+            publish=await self._is_publishable(package, message.caller),
+        )
         await self._store(package, publication)
         return PackageId(package.id)
+
+    async def _is_publishable(self, package: ReadPackage, caller: Caller) -> bool:
+        try:
+            await check_cycle(package.manifest, partial(self._manifests, caller))
+        except Rejected:
+            return False
+        return not publication_problems(package.manifest)
 
     async def _publish_draft(self, message: PublishDraft) -> str:
         draft = await find_own(self._catalogue, message.caller, message.package, message.type)
@@ -179,9 +209,66 @@ class Publisher(Actor):
         if draft.draft_archive is not None:
             base = await read_files(self._storage, draft.draft_archive)
         package = await asyncio.to_thread(_pack, manifest, draft.draft_content, base)
+        await check_cycle(package.manifest, partial(self._manifests, message.caller))
         publication = publication_of(package, message.caller)
         await self._store(package, replace(publication, of_draft=draft.lock_version))
         return publication.version
+
+    async def _fork(self, message: ForkPackage) -> PackageId:
+        org, _ = message.caller.tenant
+        source = await find_visible(self._catalogue, message.caller, message.package)
+        if source.org_id == org:
+            raise Rejected(f"{source.id} is your own already: change its draft")
+        if source.latest is None:
+            raise Rejected(f"{source.id} was never published: there is nothing to copy")
+        version = await find_version(self._catalogue, source, "latest")
+        slug = await self._records.slug(org)
+        target = f"@{slug}/{message.name or source.id.partition('/')[2]}"
+        if await self._catalogue.find(PackageId(target)) is not None:
+            raise Rejected(f"the name {target} is taken", code="name_collision", param="name")
+        files = await read_files(self._storage, version.integrity)
+        manifest = version.manifest | {"name": target}
+        package = await asyncio.to_thread(_pack, manifest, None, files)
+        publication = publication_of(package, message.caller)
+        await self._store(package, replace(publication, only_new=True, forked_from=source.id))
+        return PackageId(target)
+
+    async def _read(self, archive: bytes, caller: Caller) -> ReadPackage:
+        try:
+            return await asyncio.to_thread(read_package, archive)
+        except ArchiveInvalid as refusal:
+            skill = None
+            if refusal.code == "missing_manifest":
+                skill = await asyncio.to_thread(read_bare_skill, archive)
+            if skill is None:
+                raise
+        org, _ = caller.tenant
+        name = PackageId(f"@{await self._records.slug(org)}/{skill.slug}")
+        known = await self._catalogue.find(name)
+        if known is not None and known.org_id == org and known.draft_archive is not None:
+            there = draft_files(
+                known.draft_manifest,
+                known.draft_content,
+                await read_files(self._storage, known.draft_archive),
+            )
+            if skill.files == {p: c for p, c in there.items() if p != "manifest.json"}:
+                raise Conflict(
+                    f"the skill {name} is there with these files", code="skill_unchanged"
+                )
+        published = [v.version for v in known.versions] if known is not None else []
+        made = await asyncio.to_thread(write_bare_skill, skill, name, published)
+        return await asyncio.to_thread(read_package, made)
+
+    async def _manifests(self, caller: Caller, names: list[PackageId]) -> dict[PackageId, Manifest]:
+        """What is latest of some packages; the draft of one that was never published."""
+        org, _ = caller.tenant
+        found: dict[PackageId, Manifest] = {}
+        for package in await self._catalogue.owned(org, names):
+            version = None
+            if package.latest is not None:
+                version = await self._catalogue.version(package.id, package.latest)
+            found[package.id] = version.manifest if version else package.draft_manifest
+        return found
 
     async def _install_starter(self, message: InstallStarter) -> None:
         starter = await self._catalogue.find(STARTER)
@@ -201,11 +288,15 @@ class Publisher(Actor):
             log.warning("starter agent not installed", package=package.id, why=refusal.detail)
 
     async def _store(self, package: ReadPackage, publication: Publication) -> None:
-        # The blob first: a version whose archive is missing must never be seen. If the rows are
-        # refused, what remains is a blob that nobody names, and that the next try reuses.
+        # The blob first: a version whose archive is missing must never be seen.
         key = blob_key(publication.integrity)
         await self._storage.ask(PutBlob(key=key, body=chunks(package.archive)))
-        await self._records.store(publication)
+        try:
+            unused = await self._records.store(publication)
+        except (Conflict, Rejected):
+            await discard(self._records, self._storage, [publication.integrity])
+            raise
+        await discard(self._records, self._storage, unused)
         # Whoever deleted the last other name of this archive meanwhile has deleted the blob.
         await keep_archive(self._storage, package.archive, publication.integrity)
 

@@ -1,5 +1,6 @@
 """What packages are made of, and what is kept of them."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -222,15 +223,27 @@ class Adopted(msgspec.Struct, frozen=True, kw_only=True):
     version_id: int
 
 
-class PublicationRecords(Protocol):
+class ArchiveRecords(Protocol):
+    """Which archives are named by a draft or a version. Each method is one transaction."""
+
+    async def discard(self, integrity: str, delete: Callable[[str], Awaitable[None]]) -> None:
+        """Call `delete` if nothing names this archive; until it is done nothing can."""
+        ...
+
+
+class PublicationRecords(ArchiveRecords, Protocol):
     """Where packages are written. Each method is one transaction."""
 
-    async def store(self, publication: Publication) -> str:
+    async def store(self, publication: Publication) -> list[str]:
         """Store a draft and publish it, as `rules.admit` decides over what there is.
 
         Installs the package in the publication's application. Two publications of one package
-        wait for each other. Answers what happened: inserted, replaced, reused or drafted.
+        wait for each other. Answers the integrities of archives the package does not name any more.
         """
+        ...
+
+    async def slug(self, org: OrgId) -> str:
+        """The slug of an organization."""
         ...
 
     async def system_integrities(self) -> dict[tuple[str, str], str]:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from actors.packages.archive import SINGLE_PACKAGE, ArchiveInvalid, open_archive
 from actors.packages.content import blob_key, integrity_of
-from actors.packages.curation import CurationRecords
+from actors.packages.records import ArchiveRecords
 from actors.runtime import Address, NotFound, Rejected
 from actors.storage import DeleteBlob, OpenBlob, PutBlob, Storage, chunks
 
@@ -43,7 +43,7 @@ async def keep_archive(storage: Address[Storage], content: bytes, integrity: str
 
 
 async def discard(
-    records: CurationRecords, storage: Address[Storage], integrities: Collection[str]
+    records: ArchiveRecords, storage: Address[Storage], integrities: Collection[str]
 ) -> None:
     """Delete those of some archives that neither a draft nor a version names."""
 

@@ -74,6 +74,11 @@ def highest(versions: Sequence[str]) -> str:
     return str(max(Version(v) for v in versions))
 
 
+def next_patch(version: str) -> str:
+    """The stable version that follows."""
+    return str(Version(version).next_patch())
+
+
 def is_stable(version: str) -> bool:
     """Whether a version has no prerelease part."""
     return not Version(version).prerelease

@@ -1,27 +1,31 @@
 """Changing packages and their versions in PostgreSQL."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import asyncpg
 
 from actors.ids import PackageId
 from actors.packages import Change, Draft, StoredPackage, Yank
-from actors.runtime import NotFound
-from adapters.postgres.package_rows import PACKAGE, lock_archive, lock_package, stored_package
-from adapters.postgres.pool import Pool
+from actors.runtime import Conflict, NotFound
+from adapters.postgres.archives import PostgresArchiveRecords, named_archives
+from adapters.postgres.package_rows import PACKAGE, lock_package, stored_package
 
-# The archives a package names, as integrities.
-NAMED = """
-    SELECT integrity FROM package_versions WHERE package_id = $1
-    UNION SELECT draft_archive FROM packages WHERE id = $1 AND draft_archive IS NOT NULL
+DEPENDENTS = """
+    SELECT DISTINCT p.id, m.version FROM packages p
+    LEFT JOIN package_versions v ON v.package_id = p.id AND NOT v.yanked
+    CROSS JOIN LATERAL (
+        VALUES (p.draft_manifest, 'draft'), (v.manifest, v.version)
+    ) AS m (manifest, version)
+    CROSS JOIN LATERAL (VALUES ('skills'), ('mcp_servers'), ('integrations')) AS k (kind)
+    WHERE p.org_id = (SELECT org_id FROM packages WHERE id = $1) AND p.id <> $1 AND (
+        (m.manifest -> 'dependencies' -> k.kind)::jsonb ? $1
+        OR m.manifest -> 'source' -> 'server' ->> 'name' = $1
+    ) ORDER BY p.id, m.version
 """
 
 
-class PostgresCurationRecords:
+class PostgresCurationRecords(PostgresArchiveRecords):
     """`CurationRecords` over the pool."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
 
     async def change(
         self, package: PackageId, decide: Callable[[StoredPackage], Change]
@@ -31,7 +35,7 @@ class PostgresCurationRecords:
             row = await connection.fetchrow(f"{PACKAGE} WHERE p.id = $1", package)
             if row is None:
                 raise NotFound(f"there is no package {package} any more")
-            before = await _named(connection, package)
+            before = await named_archives(connection, package)
             change = decide(stored_package(row))
             if change.draft is not None:
                 await _write_draft(connection, package, change.draft)
@@ -44,25 +48,32 @@ class PostgresCurationRecords:
                     "DELETE FROM package_versions WHERE package_id = $1 AND version = $2",
                     *(package, change.removed),
                 )
-            return sorted(before - await _named(connection, package))
+            return sorted(before - await named_archives(connection, package))
 
-    async def discard(self, integrity: str, delete: Callable[[str], Awaitable[None]]) -> None:
+    async def delete(self, package: PackageId) -> list[str]:
         async with self._pool.transaction() as connection:
-            # A publication takes the same lock, and looks for its archive once it is committed.
-            await lock_archive(connection, integrity)
-            used = await connection.fetchval(
+            await lock_package(connection, package)
+            # A run that is being admitted holds this row until it is counted below.
+            await connection.fetchrow("SELECT 1 FROM packages WHERE id = $1 FOR UPDATE", package)
+            active = await connection.fetchval(
                 """
-                SELECT EXISTS (SELECT 1 FROM package_versions WHERE integrity = $1)
-                    OR EXISTS (SELECT 1 FROM packages WHERE draft_archive = $1)
+                SELECT count(*) FROM runs
+                WHERE package_id = $1 AND status IN ('pending', 'running')
                 """,
-                integrity,
+                package,
             )
-            if not used:
-                await delete(integrity)
-
-
-async def _named(connection: asyncpg.Connection, package: PackageId) -> set[str]:
-    return {row["integrity"] for row in await connection.fetch(NAMED, package)}
+            if active:
+                raise Conflict(
+                    f"{package} has {active} runs that are not over: cancel them, or wait",
+                    code="agent_in_use",
+                )
+            dependents = await connection.fetch(DEPENDENTS, package)
+            if dependents:
+                first = ", ".join(f"{row['id']} ({row['version']})" for row in dependents[:5])
+                raise Conflict(f"other packages depend on {package}: {first}", code="in_use")
+            archives = await named_archives(connection, package)
+            await connection.execute("DELETE FROM packages WHERE id = $1", package)
+            return sorted(archives)
 
 
 async def _write_draft(connection: asyncpg.Connection, package: PackageId, draft: Draft) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from actors.runtime import Unavailable
+from actors.runtime import Conflict, Unavailable
 
 ACQUIRE_SECONDS = 10.0
 MAX_CONNECTIONS = 20
@@ -115,6 +115,9 @@ def _translated() -> Iterator[None]:
         raise Unavailable(f"the database cannot be reached: {error}", retry_after=1) from error
     except PASSING as error:
         raise Unavailable(f"the database was busy: {error}", retry_after=1) from error
+    except asyncpg.ForeignKeyViolationError as error:
+        # What was there when it was looked at, and is not when it is written.
+        raise Conflict("something this needs was deleted meanwhile: try again") from error
     except asyncpg.InsufficientResourcesError as error:
         full = "its disk is full" if isinstance(error, asyncpg.DiskFullError) else str(error)
         raise Unavailable(f"the database cannot take this: {full}", retry_after=10) from error

@@ -2,24 +2,22 @@
 
 import asyncpg
 
-from actors.ids import PackageId
+from actors.ids import OrgId, PackageId
 from actors.packages import Publication, admit, new_latest, touches_draft
+from adapters.postgres.archives import PostgresArchiveRecords, named_archives
 from adapters.postgres.package_rows import PACKAGE, lock_archive, lock_package, stored_package
-from adapters.postgres.pool import Pool
 
 
-class PostgresPublicationRecords:
+class PostgresPublicationRecords(PostgresArchiveRecords):
     """`PublicationRecords` over the pool."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    async def store(self, publication: Publication) -> str:
+    async def store(self, publication: Publication) -> list[str]:
         async with self._pool.transaction() as connection:
             await lock_package(connection, publication.package)
             await lock_archive(connection, publication.integrity)
             row = await connection.fetchrow(f"{PACKAGE} WHERE p.id = $1", publication.package)
             existing = None if row is None else stored_package(row)
+            before = await named_archives(connection, publication.package)
             outcome = admit(existing, publication)
             if touches_draft(existing, publication):
                 await self._write_draft(connection, publication)
@@ -29,7 +27,11 @@ class PostgresPublicationRecords:
                     await self._tag_latest(connection, publication.package, version)
             if publication.application is not None:
                 await self._install(connection, publication)
-        return outcome
+            return sorted(before - await named_archives(connection, publication.package))
+
+    async def slug(self, org: OrgId) -> str:
+        slug: str = await self._pool.fetchval("SELECT slug FROM organizations WHERE id = $1", org)
+        return slug
 
     async def system_integrities(self) -> dict[tuple[str, str], str]:
         rows = await self._pool.fetch(

@@ -8,6 +8,7 @@ from actors.contract import spell
 from actors.packages import (
     AgentDetail,
     CreatePackage,
+    DeletePackage,
     EditDraft,
     ImportPackage,
     ListPackages,
@@ -146,6 +147,19 @@ def _register(folder: str, kind: PackageType) -> None:
         await call.at.curator.ask(edit)
         shown = ShowPackage(caller=call.caller, type=kind, package=call.package)
         return await call.at.packages.ask(shown)
+
+    @routes.add(
+        "DELETE",
+        f"/api/packages/{folder}/{{scope}}/{{name}}",
+        Scope.APPLICATION,
+        f"{folder}:delete",
+        status=204,
+    )
+    async def delete_package(call: Call) -> None:
+        """Delete a package with all its versions; runs stay, under its name."""
+        await call.at.curator.ask(
+            DeletePackage(caller=call.caller, type=kind, package=call.package)
+        )
 
 
 for _folder, _kind in FOLDERS.items():
