@@ -1,8 +1,9 @@
 """The handle to the connections of whichever Database is alive."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import asyncpg
 import msgspec
@@ -32,6 +33,10 @@ PASSING = (
     asyncpg.QueryCanceledError,
     asyncpg.ReadOnlySQLTransactionError,
 )
+
+
+Parameters = ParamSpec("Parameters")
+Written = TypeVar("Written")
 
 
 class Pool:
@@ -107,6 +112,21 @@ class Pool:
             await connection.execute(query, *arguments)
 
 
+def refusing_deleted(
+    method: Callable[Parameters, Awaitable[Written]],
+) -> Callable[Parameters, Coroutine[Any, Any, Written]]:
+    """A method that refuses to refer to what was there when it was looked at, and is not now."""
+
+    @wraps(method)
+    async def write(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Written:
+        try:
+            return await method(*args, **kwargs)
+        except asyncpg.ForeignKeyViolationError as error:
+            raise Conflict("something this needs was deleted meanwhile: try again") from error
+
+    return write
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -115,9 +135,6 @@ def _translated() -> Iterator[None]:
         raise Unavailable(f"the database cannot be reached: {error}", retry_after=1) from error
     except PASSING as error:
         raise Unavailable(f"the database was busy: {error}", retry_after=1) from error
-    except asyncpg.ForeignKeyViolationError as error:
-        # What was there when it was looked at, and is not when it is written.
-        raise Conflict("something this needs was deleted meanwhile: try again") from error
     except asyncpg.InsufficientResourcesError as error:
         full = "its disk is full" if isinstance(error, asyncpg.DiskFullError) else str(error)
         raise Unavailable(f"the database cannot take this: {full}", retry_after=10) from error

@@ -24,7 +24,7 @@ from actors.runs import (
     RunPlan,
     RunQuery,
 )
-from adapters.postgres.pool import Pool
+from adapters.postgres.pool import Pool, refusing_deleted
 from adapters.postgres.run_sink import abandon, finalize, ingest
 
 log = structlog.get_logger("runs")
@@ -47,6 +47,7 @@ class PostgresRunRecords:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
+    @refusing_deleted
     async def launch(
         self,
         plan: RunPlan,
