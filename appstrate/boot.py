@@ -18,8 +18,8 @@ from aiohttp import web
 from actors.accounts import IsClaimOpen
 from actors.addresses import Addresses, new_addresses
 from actors.ids import InstanceId
-from actors.runs import Identity, Places
-from actors.runtime import Supervisor
+from actors.runs import DrainRuns, Identity, Places
+from actors.runtime import AskError, Refusal, Supervisor
 from adapters.local.instance import InstanceLock, claim_instance
 from appstrate.http.app import build_application
 from appstrate.http.gate import Gate
@@ -34,6 +34,8 @@ from appstrate.tiers import describe, plan
 log = structlog.get_logger("boot")
 
 BOOT_SECONDS = 120.0
+STOP_RUNS_SECONDS = 15.0
+STOP_SECONDS = 15.0
 BACKLOG = 1024
 FOLDER_SECONDS = 2.0
 
@@ -48,12 +50,26 @@ class Server:
     `unclaimed` is whether it had no owner when it started, and waits for one.
     """
 
-    def __init__(self, at: Addresses, url: str, local_url: str, lock: InstanceLock) -> None:
+    def __init__(
+        self, at: Addresses, url: str, local_url: str, *, gate: Gate, lock: InstanceLock
+    ) -> None:
         self.at = at
         self.unclaimed = False
         self.url = url
         self.local_url = local_url
+        self._gate = gate
         self._lock = lock
+
+    async def drain(self, within: float) -> None:
+        """Take on no new work, and wait for live runs: those that have not ended `within` seconds
+        are stopped, each with a reason. Runs that have not started wait for the next server.
+        """
+        self._gate.drain()
+        try:
+            draining = DrainRuns(within=within)
+            await self.at.run_dispatcher.ask(draining, within=within + STOP_RUNS_SECONDS)
+        except (Refusal, AskError) as problem:
+            log.warning("not drained: live runs are stopped", why=str(problem))
 
     async def lost_its_folder(self) -> None:
         """Wait until the data folder is gone, or another has taken its place."""
@@ -86,40 +102,43 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
         routes = [*every_route(), *status_routes(info, gate, lambda: url)]
         routes += document_routes(routes, info.version)
         application = build_application(settings.http(url), at, gate, routes)
-        await _listen(stack, application, listening)
+        listeners = [await _listen(stack, application, listening)]
         proxy = ModelProxy(
             LocalUpstreams(at.run_sink, at.credentials, at.run_evidence), settings.egress
         )
         # A run that goes away takes its calls with it: nobody else waits for their answers.
-        proxy_url = await _listen(stack, proxy.application(), _loopback(), deserted=True)
+        listeners += [await _listen(stack, proxy.application(), _loopback(), deserted=True)]
         places = Places(
             platform_url=settings.platform_url or local_url,
-            proxy_url=proxy_url,
+            proxy_url=listeners[1].url,
         )
         chosen = plan(settings, at, identity, lambda: places)
         supervisor = Supervisor(
             chosen.children(at),
             boot_within=BOOT_SECONDS,
-            stop_within=settings.shutdown_seconds,
+            stop_within=STOP_SECONDS,
         )
         supervisor.launch("supervisor")
-        stack.push_async_callback(supervisor.retire, settings.shutdown_seconds + 5)
+        stack.push_async_callback(supervisor.retire, STOP_SECONDS + 5)
         await supervisor.ready
         gate.open()
         log.info("ready", url=url, tier=tier, instance=identity.instance)
+        server = Server(at, url, local_url, gate=gate, lock=lock)
+        # The way back, last in, first out: runs, then the ports, then the actors.
+        for listener in listeners:
+            stack.push_async_callback(listener.close)
         stack.callback(gate.close)
-        server = Server(at, url, local_url, lock)
+        stack.push_async_callback(server.drain, 0)
         server.unclaimed = await at.accounts.ask(IsClaimOpen())
         yield server
 
 
 async def serve(settings: Settings, started: Callable[[Server], None]) -> None:
-    """Serve until SIGTERM or SIGINT, at boot too; `started` is called once the server answers."""
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    stop = asyncio.ensure_future(stopped.wait())
+    """Serve until SIGTERM or SIGINT, at boot too; `started` is called once the server answers.
+
+    Live runs are waited for then, unless a second signal says not to.
+    """
+    stop, stop_now = _signals()
     async with contextlib.AsyncExitStack() as stack:
         booting = asyncio.ensure_future(stack.enter_async_context(serving(settings)))
         await asyncio.wait((booting, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -140,8 +159,41 @@ async def serve(settings: Settings, started: Callable[[Server], None]) -> None:
                 "so that it does not write into another's place"
             )
         gone.cancel()
-        log.info("stopping")
+        log.info("draining", most_seconds=settings.shutdown_seconds)
         record.unlink(missing_ok=True)
+        draining = asyncio.ensure_future(server.drain(settings.shutdown_seconds))
+        await asyncio.wait((draining, stop_now), return_when=asyncio.FIRST_COMPLETED)
+        draining.cancel()
+        log.info("stopping", at_once=stop_now.done())
+
+
+def _signals() -> tuple[asyncio.Future[None], asyncio.Future[None]]:
+    """What the first and the second SIGTERM or SIGINT settle."""
+    loop = asyncio.get_running_loop()
+    first, second = loop.create_future(), loop.create_future()
+
+    def heard() -> None:
+        waiting = next((future for future in (first, second) if not future.done()), None)
+        if waiting is not None:
+            waiting.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, heard)
+    return first, second
+
+
+class Listener:
+    """An application served on a socket."""
+
+    def __init__(self, runner: web.AppRunner, url: str) -> None:
+        self.url = url
+        self._runner: web.AppRunner | None = runner
+
+    async def close(self) -> None:
+        """Take no more requests; those being served have 2 s. Idempotent."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
 
 
 def _make_folder(folder: Path) -> None:
@@ -185,8 +237,8 @@ async def _listen(
     listening: socket.socket,
     *,
     deserted: bool = False,
-) -> str:
-    """Serve an application on a socket until the stack unwinds; returns its URL.
+) -> Listener:
+    """Serve an application on a socket until the stack unwinds.
 
     `deserted` cancels the handling of a request whose client has gone away.
     """
@@ -198,9 +250,10 @@ async def _listen(
         handler_cancellation=deserted,
     )
     await runner.setup()
-    stack.push_async_callback(runner.cleanup)
+    listener = Listener(runner, _url(listening.getsockname()[0], listening))
+    stack.push_async_callback(listener.close)
     await web.SockSite(runner, listening, backlog=BACKLOG).start()
-    return _url(listening.getsockname()[0], listening)
+    return listener
 
 
 def _url(host: str, listening: socket.socket) -> str:

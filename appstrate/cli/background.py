@@ -16,7 +16,7 @@ from appstrate.cli.client import ApiError, Client
 from appstrate.environment import read_environment
 
 START_SECONDS = 120.0
-STOP_SECONDS = 60.0
+STOP_SECONDS = 90.0
 START_ATTEMPTS = 3
 ENDING_SECONDS = 2.5
 TWIN_CHECKS = 20

@@ -13,12 +13,12 @@ from aiohttp import hdrs, web
 from actors.addresses import Addresses
 from actors.runtime import Context, Refusal, current_context
 from appstrate.http.auth import Cookies, CookieSettings
-from appstrate.http.call import Handler, Media, Route
+from appstrate.http.call import Handler, Route
 from appstrate.http.codec import check_text
 from appstrate.http.cors import Cors
 from appstrate.http.endpoint import ADDRESSES, COOKIES, REQUEST_ID, VERSION, endpoint, refused
 from appstrate.http.frames import STREAMS, Streams
-from appstrate.http.gate import Gate
+from appstrate.http.gate import GATE, Gate
 from appstrate.http.problems import http_error, internal_error, problem_response
 from appstrate.http.versions import API_VERSION
 
@@ -45,21 +45,17 @@ def build_application(
     application = web.Application(middlewares=[_outermost(gate)], client_max_size=0)
     application[ADDRESSES] = at
     application[COOKIES] = Cookies(settings.cookies)
+    application[GATE] = gate
     application.on_response_prepare.append(_sign)
     streams = application[STREAMS] = Streams()
-    gate.on_close(streams.end)
+    gate.on_drain(streams.end)
     application[CORS] = Cors(settings.cookies.trusted_origins)
     for route in routes:
         serve = endpoint(route, settings.body_limit)
         application.router.add_route(route.method, route.path, serve)
-        if route.method == "GET" and not _is_stream(route):
+        if route.method == "GET" and not route.is_stream:
             application.router.add_route("HEAD", route.path, serve)
     return application
-
-
-def _is_stream(route: Route) -> bool:
-    """Whether the answer has no end; then nobody can be told its head alone."""
-    return isinstance(route.answer, Media) and route.answer.type == "text/event-stream"
 
 
 def _outermost(gate: Gate) -> Any:

@@ -148,6 +148,9 @@ class Media:
     kind: Any = None
 
 
+EVENTS = Media("text/event-stream")
+"""A stream of server-sent events."""
+
 UPLOAD = Media("multipart/form-data")
 """A form whose part `file` is the upload."""
 
@@ -162,6 +165,8 @@ class Route:
     `answer` names the type of its body. `also` lists further statuses of success; 204 among them
     has no body. The first line of its docstring is the route's summary in the API document, the
     rest its description.
+
+    `of_runs` says that runs call it, not people: it stays open while the server drains.
     """
 
     method: str
@@ -175,6 +180,17 @@ class Route:
     status: int = 200
     also: tuple[int, ...] = ()
     takes: Media | None = None
+    of_runs: bool = False
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer has no end; then nobody can be told its head alone."""
+        return isinstance(self.answer, Media) and self.answer.type == EVENTS.type
+
+    @property
+    def is_work(self) -> bool:
+        """Whether a server that is about to stop had better not begin with it."""
+        return self.method not in ("GET", "HEAD") or self.is_stream
 
 
 class Routes(list[Route]):
@@ -193,6 +209,7 @@ class Routes(list[Route]):
         status: int = 200,
         also: tuple[int, ...] = (),
         takes: Media | None = None,
+        of_runs: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Register the decorated handler."""
 
@@ -210,6 +227,7 @@ class Routes(list[Route]):
                     status=status,
                     also=also,
                     takes=takes,
+                    of_runs=of_runs,
                 )
             )
             return handler

@@ -9,6 +9,7 @@ from actors.runtime import Refusal
 from appstrate.http.auth import Cookies, authenticate, is_dead_session
 from appstrate.http.call import Call, Handler, Page, Route
 from appstrate.http.codec import check_length, decode_body, json_response
+from appstrate.http.gate import GATE
 from appstrate.http.idempotency import once
 from appstrate.http.problems import problem_response
 from appstrate.http.versions import choose_version
@@ -23,11 +24,13 @@ IGNORED_LIMIT = 1000
 def endpoint(route: Route, body_limit: int) -> Handler:
     """The handler of a route within aiohttp.
 
-    A body that says it is too long is refused before anything else; then come who asks, what they
+    While the server drains, new work is refused before anything else, and then a body that says it
+    is too long; then come who asks, what they
     may, the version they speak, the answer that is kept under their key, and the body.
     """
 
     async def serve(request: web.Request) -> web.StreamResponse:
+        request.app[GATE].admit(route)
         if route.body is not None:
             check_length(request, body_limit)
         at, cookies = request.app[ADDRESSES], request.app[COOKIES]

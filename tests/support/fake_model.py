@@ -52,7 +52,15 @@ class Hang:
     """Never answer."""
 
 
-Step = Say | Fail | Raw | Hang
+@dataclass
+class Hold:
+    """Answer when it is let go."""
+
+    answer: Say
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+Step = Say | Fail | Raw | Hang | Hold
 
 
 class FakeModel:
@@ -101,6 +109,9 @@ class FakeModel:
         step = self._next(body["model"])
         if isinstance(step, Hang):
             await asyncio.sleep(3600)
+        if isinstance(step, Hold):
+            await step.go.wait()
+            step = step.answer
         if isinstance(step, Fail):
             error = {"error": {"message": step.message, "type": "error"}}
             return web.json_response(error, status=step.status, headers=step.headers)

@@ -11,7 +11,7 @@ from actors.packages import ShowPackage
 from actors.runs import ReadRun
 from actors.runtime import NotFound, Rejected
 from appstrate.http.auth import bearer
-from appstrate.http.call import Call, Media, Query, Routes, Scope
+from appstrate.http.call import EVENTS, Call, Query, Routes, Scope
 from appstrate.http.endpoint import COOKIES
 from appstrate.http.frames import STREAMS
 from appstrate.http.sources import ManyRuns, OneRun, Source
@@ -20,7 +20,6 @@ from appstrate.http.stream import Stream, channels_of, stream_response
 routes = Routes()
 
 
-EVENTS = Media("text/event-stream")
 STREAM = (
     Query("token", "An API key with runs:read; browsers send their cookie instead."),
     Query("orgId", "With a cookie: the organization."),

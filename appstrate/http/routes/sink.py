@@ -32,6 +32,7 @@ class Accepted(msgspec.Struct, kw_only=True):
     "/api/runs/{run}/events",
     Scope.PUBLIC,
     takes=Media("application/json", RunEvent),
+    of_runs=True,
 )
 async def ingest_event(call: Call) -> IngestReply:
     """Take one event."""
@@ -39,7 +40,11 @@ async def ingest_event(call: Call) -> IngestReply:
 
 
 @routes.add(
-    "POST", "/api/runs/{run}/events/finalize", Scope.PUBLIC, takes=Media("application/json")
+    "POST",
+    "/api/runs/{run}/events/finalize",
+    Scope.PUBLIC,
+    takes=Media("application/json"),
+    of_runs=True,
 )
 async def finalize(call: Call) -> Accepted:
     """Take a run's report of its end."""
@@ -47,14 +52,16 @@ async def finalize(call: Call) -> Accepted:
     return Accepted()
 
 
-@routes.add("POST", "/api/runs/{run}/events/heartbeat", Scope.PUBLIC)
+@routes.add("POST", "/api/runs/{run}/events/heartbeat", Scope.PUBLIC, of_runs=True)
 async def heartbeat(call: Call) -> Accepted:
     """Take a sign of life."""
     await call.at.run_sink.ask(Heartbeat(signed=await _signed(call)))
     return Accepted()
 
 
-@routes.add("GET", "/api/runs/{run}/workspace", Scope.PUBLIC, answer=Media("application/zip"))
+@routes.add(
+    "GET", "/api/runs/{run}/workspace", Scope.PUBLIC, answer=Media("application/zip"), of_runs=True
+)
 async def workspace(call: Call) -> web.StreamResponse:
     """The bundle of the run's agent and its skills."""
     signed = await _signed(call)

@@ -52,7 +52,7 @@ def status_routes(info: ServerInfo, gate: Gate, url: Callable[[], str]) -> Route
     async def health(call: Call) -> web.Response:
         """How the server and each of its parts are."""
         version = {"app": info.version} | ({"commit": info.commit} if info.commit else {})
-        if gate.closed is not None:
+        if gate.closed is not None or gate.draining:
             answer = Health(
                 status="starting" if gate.closed == "starting" else "draining", version=version
             )
