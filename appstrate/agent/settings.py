@@ -50,7 +50,7 @@ class Settings:
     model_input: list[str]
     model_reasoning: bool | None
     model_reasoning_level: str
-    model_reasoning_level_map: dict[str, str]
+    model_reasoning_level_map: dict[str, Any]
     compaction: bool
     model_cost: dict[str, float]
     model_retries: int

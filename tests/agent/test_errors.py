@@ -8,7 +8,13 @@ from uuid import uuid4
 import pytest
 
 from appstrate.agent.models.client import Model
-from appstrate.agent.models.errors import ModelError, error_inside, kind_of, seconds_until
+from appstrate.agent.models.errors import (
+    ModelError,
+    error_inside,
+    kind_of,
+    seconds_named,
+    seconds_until,
+)
 from appstrate.agent.settings import Settings, read_settings
 from support.assignments import assignment
 from support.fake_model import Fail, FakeModel, Hang, Raw, Say, Step, fake_model
@@ -45,6 +51,9 @@ async def failure(settings: Settings) -> ModelError:
         (Fail(402, "pay first"), "quota", "no credit or quota left", 1),
         (Fail(429, "You exceeded your current quota"), "quota", "no credit", 1),
         (Fail(400, "Your credit balance is too low"), "quota", "no credit", 1),
+        (Fail(400, "API key not valid. Pass a valid one"), "key", "Check the key", 1),
+        (Fail(400, "gpt-9 is not a valid model ID"), "model", "Check the model's id", 1),
+        (Fail(429, "Exceeded your current quota. Retry in 2ms"), "rate", "limits how much", 5),
         (Fail(400, "messages: odd"), "request", "400: messages: odd", 1),
         (Fail(400, "prompt is too long: 9 tokens"), "overflow", "larger context window", 1),
         (Fail(413, "too large"), "overflow", "larger context window", 1),
@@ -126,6 +135,10 @@ def test_waits_are_told_in_seconds_or_as_a_date() -> None:
     assert seconds_until("Thu, 01 Jan 2026 11:00:00 GMT", now) == 0
     assert seconds_until("soon") is None
     assert seconds_until("") is None
+    assert seconds_named("Please retry in 17.5s.") == 17.5
+    assert seconds_named("Rate limit: try again in 250ms") == 0.25
+    assert seconds_named("try again in 1.2.3s") is None
+    assert seconds_named("try again later") is None
 
 
 def test_no_wait_is_longer_than_a_minute() -> None:

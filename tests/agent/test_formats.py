@@ -274,6 +274,13 @@ async def test_an_objection_that_nothing_helps_is_an_error(fake: FakeModel) -> N
             {"tool_calls": [{"index": 0, "id": "b", "function": {"name": "y", "arguments": "{"}}]},
             {"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]},
         ],
+        # rightly numbered, and told by turns
+        [
+            {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "x", "arguments": "{"}}]},
+            {"tool_calls": [{"index": 1, "id": "b", "function": {"name": "y", "arguments": "{"}}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]},
+            {"tool_calls": [{"index": 1, "function": {"arguments": "}"}}]},
+        ],
         # no numbers, no ids, arguments as an object
         [
             {"tool_calls": [{"function": {"name": "x", "arguments": {}}}]},

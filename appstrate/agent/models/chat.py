@@ -123,6 +123,7 @@ class _Answer:
         self._refusal: list[str] = []
         self._calls: dict[int, Call] = {}
         self._written: dict[int, list[str]] = {}
+        self._alike = False
         self._tokens = Tokens()
         self._finish = ""
 
@@ -148,20 +149,25 @@ class _Answer:
             self._add_call(part)
 
     def _add_call(self, part: Json) -> None:
-        index, function = part.get("index"), part.get("function") or {}
-        if not isinstance(index, int):
-            index = len(self._calls) if part.get("id") or function.get("name") else 0
-        known = self._calls.get(index)
-        if known and part.get("id") and known.id and part["id"] != known.id:
-            index = max(self._calls) + 1  # some servers give all parallel calls the same number
-        elif not part.get("id") and self._calls and index == 0:
-            index = max(self._calls)
+        function = part.get("function") or {}
+        index = self._number(part, begins=bool(part.get("id") or function.get("name")))
         call = self._calls.setdefault(index, Call())
         call.id = part.get("id") or call.id
         call.name += function.get("name") or ""
         if part.get("extra_content"):
             call.extra = {"extra_content": part["extra_content"]}
         self._written.setdefault(index, []).append(_arguments(function.get("arguments")))
+
+    def _number(self, part: Json, *, begins: bool) -> int:
+        """Which call a part belongs to. Some servers number none, some all of them alike."""
+        index, last = part.get("index"), max(self._calls, default=-1)
+        if not isinstance(index, int):
+            return last + 1 if begins else max(0, last)
+        known = self._calls.get(index)
+        if known and known.id and part.get("id") and part["id"] != known.id:
+            self._alike = True
+            return last + 1
+        return last if self._alike and not begins else index
 
     def turn(self, returned: tuple[str, ...]) -> Turn:
         if not self._finish:

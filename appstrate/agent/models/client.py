@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from appstrate.agent.http import Connection, ConnectionLost, NotConnected, Response
 from appstrate.agent.models.chat import ChatCompletions
-from appstrate.agent.models.errors import ModelError, error_inside, seconds_until
+from appstrate.agent.models.errors import ModelError, error_inside, seconds_named, seconds_until
 from appstrate.agent.models.messages import AnthropicMessages
 from appstrate.agent.models.responses import Responses
 from appstrate.agent.models.turn import Json, Tool, Turn, Wire
@@ -195,11 +195,12 @@ def _event(line: bytes) -> Json | None:
 
 
 async def _refusal(response: Response, parts: AsyncIterator[Response | bytes]) -> ModelError:
-    body = await _rest(b"", parts)
+    said = _said(await _rest(b"", parts))
+    wait = seconds_until(response.headers.get("retry-after", ""))
     return ModelError(
-        f"the model API answered {response.status}: {_said(body)}",
+        f"the model API answered {response.status}: {said}",
         status=response.status,
-        retry_after=seconds_until(response.headers.get("retry-after", "")),
+        retry_after=seconds_named(said) if wait is None else wait,
     )
 
 

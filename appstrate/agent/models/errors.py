@@ -1,5 +1,6 @@
 """What can go wrong between an agent and its model, told apart. Pure."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -29,6 +30,9 @@ NO_CREDIT = (
     *("insufficient_quota", "insufficient balance", "credit balance", "billing", "payment"),
     *("exceeded your current quota", "out of credits", "spending limit", "more credits"),
 )
+SOON = ("retry in", "try again in", "per minute", "retrydelay")
+WRONG_KEY = ("api key not valid", "invalid api key", "api_key_invalid")
+NO_MODEL = ("not a valid model", "model_not_found", "unknown model", "model does not exist")
 TOO_LONG = (
     *("context_length_exceeded", "context length", "context window", "prompt is too long"),
     *("input is too long", "input token count", "too many tokens", "reduce the length"),
@@ -96,7 +100,12 @@ def kind_of(status: int, message: str) -> Kind:
     """What an answer with this status, saying this, means."""
     said = message.lower()
     if status == 402 or (status in (400, 403, 429) and any(word in said for word in NO_CREDIT)):
-        return "quota"
+        # Some say so too of a limit that is gone in a minute.
+        return "rate" if status == 429 and any(word in said for word in SOON) else "quota"
+    if status == 400 and any(word in said for word in WRONG_KEY):
+        return "key"
+    if status == 400 and any(word in said for word in NO_MODEL):
+        return "model"
     if status == 413 or (status in (400, 422, 500) and any(word in said for word in TOO_LONG)):
         return "overflow"
     match status:
@@ -128,6 +137,14 @@ def error_inside(error: Any) -> ModelError:
         if isinstance(name, str) and name in STATUS_OF_TYPE:
             return ModelError(text, status=STATUS_OF_TYPE[name])
     return ModelError(text, status=500)
+
+
+def seconds_named(message: str) -> float | None:
+    """The wait that an error asks for in words."""
+    found = re.search(r"(?:re)?try (?:again )?in ([0-9.]+) ?(ms|s)\b", message.lower())
+    if found is None or found[1].count(".") > 1 or found[1] == ".":
+        return None
+    return float(found[1]) / (1000 if found[2] == "ms" else 1)
 
 
 def seconds_until(retry_after: str, now: datetime | None = None) -> float | None:

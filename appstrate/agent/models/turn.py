@@ -111,7 +111,8 @@ def effort(settings: Settings) -> str | None:
     if settings.model_reasoning is False:
         return None
     level = settings.model_reasoning_level or ("medium" if settings.model_reasoning else "")
-    named = settings.model_reasoning_level_map.get(level, level)
+    named = settings.model_reasoning_level_map.get(level)
+    named = named if isinstance(named, str) else level
     return None if named in ("", "off") else named
 
 
