@@ -5,6 +5,7 @@ its assignment, a JSON object of environment variables (or it finds them in its 
 Everything slow happens before that line, so that a waiting process answers at once.
 """
 
+import gc
 import json
 import os
 import sys
@@ -30,12 +31,15 @@ def prepare() -> None:
 
 def main() -> None:
     """Become an agent."""
+    gc.disable()  # nothing that is imported is garbage: looking for some costs 5 ms
     prepare()
     from appstrate.agent.hardening import harden  # noqa: PLC0415
 
     walls = harden()
     from appstrate.agent.program import run_assignment  # noqa: PLC0415
 
+    gc.freeze()
+    gc.enable()
     if "trial" in walls:
         tell_walls(walls)
     else:

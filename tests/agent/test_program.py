@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -172,21 +173,34 @@ def test_long_things_are_shortened_for_the_log() -> None:
     assert (cut["__truncated"], cut["bytes"], len(cut["preview"])) == (True, 109, 50)
 
 
+@dataclass
+class Platform:
+    """What it was asked, and the calls its model makes in its first answer."""
+
+    url: str = ""
+    asked: list[str] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    calls: dict[str, Any] = field(
+        default_factory=lambda: {"bash": {"command": "echo bash; sleep 600"}}
+    )
+
+
 @pytest.fixture
-async def platform() -> AsyncIterator[tuple[str, list[str]]]:
+async def platform() -> AsyncIterator["Platform"]:
     """A platform and a model in one, with what they were asked, in order."""
-    asked: list[str] = []
+    platform = Platform()
 
     async def take(request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        asked.append(f"{request.path} {body.get('status') or body.get('type') or ''}".strip())
+        platform.bodies.append(body)
+        kind = body.get("status") or body.get("type") or ""
+        platform.asked.append(f"{request.path} {kind}".strip())
         if not request.path.endswith("/chat/completions"):
             return web.json_response({"ok": True})
-        if "bash" not in str(body["messages"][1:]):
-            told = {"name": "bash", "arguments": '{"command": "echo bash; sleep 600"}'}
-            delta: Any = {"tool_calls": [{"index": 0, "id": "c", "function": told}]}
-        else:
-            delta = {"content": "Done."}
+        delta: Any = {"content": "Done."}
+        if len(body["messages"]) == 2:
+            calls = [{"name": n, "arguments": json.dumps(a)} for n, a in platform.calls.items()]
+            delta = {"tool_calls": [{"id": f["name"], "function": f} for f in calls]}
         event = {"choices": [{"delta": delta, "finish_reason": "stop"}]}
         return web.Response(
             body=b"data: " + json.dumps(event).encode() + b"\n\n", content_type="text/event-stream"
@@ -197,7 +211,8 @@ async def platform() -> AsyncIterator[tuple[str, list[str]]]:
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}", asked
+    platform.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield platform
     await runner.cleanup()
 
 
@@ -212,47 +227,65 @@ def assigned(url: str, **variables: str) -> bytes:
 
 
 async def test_the_model_is_asked_before_anything_is_told(
-    platform: tuple[str, list[str]], tmp_path: Path
+    platform: Platform, tmp_path: Path
 ) -> None:
-    url, asked = platform
     process = start(tmp_path)
-    line = assigned(url, AGENT_TIMEOUT_SECONDS="1")
+    line = assigned(platform.url, AGENT_TIMEOUT_SECONDS="1")
     _, errors = await asyncio.to_thread(process.communicate, line, 30)
 
     assert (process.returncode, errors) == (0, b"")
-    assert asked[0] == "/v1/chat/completions"
-    assert asked[1] == "/events appstrate.progress"
-    assert asked[-1] == "/events/end timeout"
+    assert platform.asked[0] == "/v1/chat/completions"
+    assert platform.asked[1] == "/events appstrate.progress"
+    assert platform.asked[-1] == "/events/end timeout"
+
+
+async def test_what_is_to_be_kept_comes_with_the_report(platform: Platform, tmp_path: Path) -> None:
+    platform.calls = {
+        "note": {"content": "Ada likes tea"},
+        "pin": {"key": "checkpoint", "content": [1], "scope": "shared"},
+    }
+    process = start(tmp_path)
+    line = assigned(platform.url, RUNTIME_TOOLS_JSON='["note", "pin", "publish_document"]')
+    await asyncio.to_thread(process.communicate, line, 30)
+    report = platform.bodies[-1]
+
+    assert process.returncode == 0
+    assert report["status"] == "success"
+    assert report["memories"] == [{"content": "Ada likes tea", "scope": "actor"}]
+    assert report["pinned"] == {"checkpoint": {"content": [1], "scope": "shared"}}
+    assert {"/events memory.added", "/events pinned.set"} <= set(platform.asked)
+    told = [body.get("data", {}).get("message") for body in platform.bodies]
+    assert "the runtime tool publish_document is not available here" in told
+    sequences = [b["sequence"] for b in platform.bodies if "sequence" in b]
+    assert sequences == list(range(1, len(sequences) + 1))
 
 
 async def test_a_run_that_cannot_begin_says_so_and_ends_with_1(
-    platform: tuple[str, list[str]], tmp_path: Path
+    platform: Platform, tmp_path: Path
 ) -> None:
-    url, asked = platform
     (tmp_path / ".git").write_text("in the way")
     process = start(tmp_path)
-    await asyncio.to_thread(process.communicate, assigned(url), 30)
+    await asyncio.to_thread(process.communicate, assigned(platform.url), 30)
 
     assert process.returncode == 1
-    assert asked[-2:] == ["/events appstrate.error", "/events/end failed"]
+    assert platform.asked[-2:] == ["/events appstrate.error", "/events/end failed"]
 
 
 async def test_a_program_that_is_told_to_stop_reports_nothing_and_leaves_nothing(
-    platform: tuple[str, list[str]], tmp_path: Path
+    platform: Platform, tmp_path: Path
 ) -> None:
-    url, asked = platform
     process = start(tmp_path)
     assert process.stdin is not None
-    process.stdin.write(assigned(url))
+    process.stdin.write(assigned(platform.url))
     process.stdin.flush()
-    await eventually(lambda: any("progress" in line for line in asked))
+    await eventually(lambda: any("progress" in line for line in platform.asked))
     await eventually(lambda: _children(process.pid))
     children = _children(process.pid)
     process.terminate()
     await asyncio.to_thread(process.communicate, None, 30)
 
     assert process.returncode == 1
-    assert not any("/events/end" in line for line in asked)
+    assert not any("/events/end" in line for line in platform.asked)
     assert not any(alive(pid) for pid in children)
 
 

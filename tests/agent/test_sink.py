@@ -45,6 +45,7 @@ async def platform() -> AsyncIterator[Platform]:
     application = web.Application()
     application.router.add_post("/events", platform.take)
     application.router.add_post("/events/finalize", platform.take)
+    application.router.add_post("/events/heartbeat", platform.take)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -74,6 +75,23 @@ async def test_the_end_of_the_run_closes_the_sink(platform: Platform) -> None:
     await asyncio.wait_for(sink.closed.wait(), 5)
 
     assert sink.lost is None
+
+
+async def test_a_sign_of_life_learns_that_the_run_has_ended(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appstrate.agent.sink.HEARTBEAT_SECONDS", 0.01)
+    platform.answer = lambda _: (200, "{}")
+    sink = platform.sink()
+    await eventually(lambda: len(platform.events) > 2)
+    assert platform.events[0] == {}
+    assert not sink.closed.is_set()
+    platform.answer = lambda _: (410, '{"code": "run_sink_closed"}')
+    await asyncio.wait_for(sink.closed.wait(), 5)
+    beats = len(platform.events)
+    await asyncio.wait(sink._tasks, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+
+    assert len(platform.events) == beats
 
 
 async def test_a_sink_that_is_gone_without_the_run_having_ended_is_lost(
