@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from actors.accounts import Accounts, Applications, Members, Organizations
+from actors.agents import Agents
 from actors.database import Database
 from actors.idempotency import Idempotency
 from actors.limiter import Limiter
@@ -46,6 +47,7 @@ class Addresses:
     curator: Address[Curator]
     installations: Address[Installations]
     credentials: Address[Credentials]
+    agents: Address[Agents]
     models: Address[Models]
     sidecar_pool: Address[SidecarPool]
     run_supervisor: Address[RunSupervisor]

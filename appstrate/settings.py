@@ -13,7 +13,7 @@ from actors.accounts import AccessPolicy
 from actors.egress import Egress
 from actors.models import SystemModels, read_system_models
 from actors.packages import BundleLimits, Policy, Trust, TrustedKey, public_key_problem
-from actors.runs import Capacity, Liveness, RunLimits
+from actors.runs import Capacity, InlineLimits, Liveness, RunLimits
 from adapters.local.machine import memory_bytes, processors, runs_carried
 from adapters.local.settings import LocalExecutorSettings, LocalStorageSettings
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
@@ -60,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     capacity: Capacity
     liveness: Liveness
     limits: RunLimits
+    inline_limits: InlineLimits
     trust: Trust
     bundle_limits: BundleLimits
     keys: Keys
@@ -142,6 +143,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         capacity=_capacity(read),
         liveness=_liveness(read),
         limits=read.strict("PLATFORM_RUN_LIMITS", RunLimits),
+        inline_limits=read.strict("INLINE_RUN_LIMITS", InlineLimits),
         trust=_trust(read),
         bundle_limits=_bundle_limits(read),
         keys=keys,

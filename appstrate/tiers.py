@@ -12,6 +12,7 @@ from typing import Any
 
 from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.addresses import Addresses
+from actors.agents import Agents
 from actors.database import Database
 from actors.idempotency import Idempotency
 from actors.limiter import Limiter
@@ -45,6 +46,7 @@ from adapters.local.queue import LocalQueue
 from adapters.local.sidecar_pool import LocalSidecarPool
 from adapters.local.storage import LocalStorage
 from adapters.postgres.accounts import PostgresAccountRecords
+from adapters.postgres.agents import PostgresSetupRecords
 from adapters.postgres.applications import PostgresApplicationRecords
 from adapters.postgres.bundles import PostgresBundleRecords
 from adapters.postgres.credentials import PostgresCredentialRecords
@@ -90,6 +92,7 @@ class Plan:
     curator: Callable[[], Curator]
     installations: Callable[[], Installations]
     credentials: Callable[[], Credentials]
+    agents: Callable[[], Agents]
     models: Callable[[], Models]
     sidecar_pool: Callable[[], SidecarPool]
     run_supervisor: Callable[[], RunSupervisor]
@@ -218,6 +221,7 @@ def in_process(
             skipped=settings.system_models.skipped,
         ),
         models=partial(Models, PostgresModelRecords(pool), at.credentials, probe, system_models),
+        agents=partial(Agents, PostgresSetupRecords(pool), at.packages),
         sidecar_pool=partial(LocalSidecarPool, executor, settings.pool_size),
         run_supervisor=partial(RunSupervisor, live_run, runs, at.pubsub, settings.capacity),
         run_sink=partial(
@@ -256,7 +260,15 @@ def in_process(
             secrets,
             most_pending_of_organization=settings.limits.max_pending_per_org,
         ),
-        launcher=partial(Launcher, at.packages, at.models, settings.limits),
+        launcher=partial(
+            Launcher,
+            at.packages,
+            at.agents,
+            at.models,
+            runs,
+            limits=settings.limits,
+            inline_limits=settings.inline_limits,
+        ),
         run_log=partial(RunLog, runs, PostgresFeedRecords(pool)),
         run_evidence=partial(RunEvidence, evidence, at.run_log),
         idempotency=partial(Idempotency, PostgresIdempotencyRecords(pool), vault, identity),

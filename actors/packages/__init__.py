@@ -55,6 +55,7 @@ from actors.packages.packages import ListPackages as ListPackages
 from actors.packages.packages import ListVersions as ListVersions
 from actors.packages.packages import Packages as Packages
 from actors.packages.packages import ResolveAgent as ResolveAgent
+from actors.packages.packages import ResolveInline as ResolveInline
 from actors.packages.packages import ShowPackage as ShowPackage
 from actors.packages.packages import ShowVersion as ShowVersion
 from actors.packages.packages import SummarizeVersions as SummarizeVersions

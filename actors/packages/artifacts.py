@@ -17,7 +17,7 @@ from actors.packages.drafts import draft_files
 from actors.packages.files import FileEntry, is_text, list_files, pick_file
 from actors.packages.manifest import Manifest
 from actors.packages.records import PackageRecords, StoredPackage
-from actors.packages.stored import read_archive, read_files
+from actors.packages.stored import read_archive, read_files, read_part
 from actors.runtime import Actor, Address, Lane, Request
 from actors.storage import Blob, Storage, chunks
 
@@ -148,7 +148,7 @@ class Artifacts(Actor):
         root = f"{message.manifest['name']}@{message.manifest['version']}"
         packages = {root: files_of(message.manifest, message.prompt)}
         for part in message.parts:
-            packages[part.identity] = await read_files(self._storage, part.integrity)
+            packages[part.identity] = await read_part(self._storage, part)
         content = await asyncio.to_thread(write_bundle, root, packages)
         return Blob(len(content), chunks(content))
 

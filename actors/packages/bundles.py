@@ -23,7 +23,7 @@ from actors.packages.packages import Packages, ResolveAgent
 from actors.packages.publisher import collect, publication_of
 from actors.packages.records import BundleRecords, Publication, StoredPackage
 from actors.packages.signature import Trust, judge
-from actors.packages.stored import keep_archive, read_files
+from actors.packages.stored import keep_archive, read_files, read_part
 from actors.runtime import Actor, Address, Conflict, FieldProblem, Lane, Refusal, Request
 from actors.storage import Blob, Body, PutBlob, Storage, chunks, close_body
 
@@ -186,7 +186,7 @@ class Bundles(Actor):
         if stored:
             packages[root] = await read_files(self._storage, stored)
         for part in agent.parts:
-            packages[part.identity] = await read_files(self._storage, part.integrity)
+            packages[part.identity] = await read_part(self._storage, part)
         content = await asyncio.to_thread(write_bundle, root, packages)
         return ExportedBundle(
             blob=Blob(len(content), chunks(content)),

@@ -2,11 +2,13 @@
 
 from typing import Any, TypeAlias, assert_never
 
+import msgspec
+
 from actors.accounts import Caller
 from actors.ids import PackageId
 from actors.packages.access import find_version, find_visible
-from actors.packages.definition import AgentDefinition, facts, parts, resolve_skills
-from actors.packages.manifest import PackageType
+from actors.packages.definition import AgentDefinition, Skill, facts, parts, resolve_skills
+from actors.packages.manifest import Manifest, PackageType
 from actors.packages.records import (
     AgentItem,
     PackageItem,
@@ -23,6 +25,9 @@ from actors.packages.views import (
     version_detail,
 )
 from actors.runtime import Actor, Lane, NotFound, Request
+
+INLINE = "inline"
+"""The version of an agent that is no package."""
 
 
 class ListPackages(Request["Packages", list[PackageItem]], frozen=True, kw_only=True):
@@ -80,13 +85,23 @@ class ResolveAgent(Request["Packages", AgentDefinition], frozen=True, kw_only=Tr
     """The agent as it would run now.
 
     `version` is None (what the application is pinned to, else the latest published), `draft`,
-    `published`, a tag, a version or a range. Refuses with `no_published_version`,
-    `missing_skill`, or `dependency_unresolved` when no published version of a skill fits.
+    `published`, a tag, a version or a range; `overrides` are the same for its dependencies.
+    Refuses with `no_published_version`, `missing_skill`, or `dependency_unresolved` when no
+    published version of a skill fits.
     """
 
     caller: Caller
     package: PackageId
     version: str | None = None
+    overrides: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+
+
+class ResolveInline(Request["Packages", AgentDefinition], frozen=True, kw_only=True):
+    """An agent that is no package, with the skills its manifest names."""
+
+    caller: Caller
+    manifest: Manifest
+    prompt: str
 
 
 PackagesMessage: TypeAlias = (
@@ -97,6 +112,7 @@ PackagesMessage: TypeAlias = (
     | ShowVersion
     | SummarizeVersions
     | ResolveAgent
+    | ResolveInline
 )
 
 
@@ -127,6 +143,8 @@ class Packages(Actor):
                 return await self._summarize(message)
             case ResolveAgent():
                 return await self._resolve(message)
+            case ResolveInline():
+                return await self._resolve_inline(message)
             case _:
                 assert_never(message)
 
@@ -156,7 +174,6 @@ class Packages(Actor):
         )
 
     async def _resolve(self, message: ResolveAgent) -> AgentDefinition:
-        org, _ = message.caller.tenant
         package = await find_visible(self._records, message.caller, message.package, "agent")
         if not package.enabled:
             raise NotFound(
@@ -173,9 +190,7 @@ class Packages(Actor):
             version = await find_version(self._records, package, query)
             manifest, prompt = version.manifest, version.content
             label = ref = version.version
-        skills = await resolve_skills(
-            manifest, lambda names: self._records.owned(org, names), self._records.version
-        )
+        skills = await self._skills(message.caller, manifest, message.overrides)
         return AgentDefinition(
             package=package.id,
             version_label=label,
@@ -184,4 +199,27 @@ class Packages(Actor):
             prompt=prompt or "",
             skills=facts(skills),
             parts=parts(skills),
+        )
+
+    async def _resolve_inline(self, message: ResolveInline) -> AgentDefinition:
+        skills = await self._skills(message.caller, message.manifest, {})
+        return AgentDefinition(
+            package=PackageId(message.manifest["name"]),
+            version_label=INLINE,
+            version_ref=INLINE,
+            manifest=message.manifest,
+            prompt=message.prompt,
+            skills=facts(skills),
+            parts=parts(skills),
+        )
+
+    async def _skills(
+        self, caller: Caller, manifest: Manifest, overrides: dict[str, str]
+    ) -> list[Skill]:
+        org, _ = caller.tenant
+        return await resolve_skills(
+            manifest,
+            lambda names: self._records.owned(org, names),
+            self._records.version,
+            overrides,
         )

@@ -163,10 +163,12 @@ class RunSummary(Resource, frozen=True, kw_only=True, rename=spell):
 
 
 class AgentActivity(msgspec.Struct, frozen=True, kw_only=True):
-    """How busy an agent is in one application."""
+    """How busy an agent is in one application, and what is set for its input there."""
 
     running_runs: int
     last_run: RunSummary | None
+    input_values: dict[str, Any]
+    locked_fields: list[str]
 
 
 class PackageRecords(Protocol):

@@ -5,6 +5,8 @@ from collections.abc import Collection
 
 from actors.packages.archive import SINGLE_PACKAGE, ArchiveInvalid, open_archive
 from actors.packages.content import blob_key, integrity_of
+from actors.packages.definition import BundlePart
+from actors.packages.drafts import draft_files
 from actors.packages.records import ArchiveRecords
 from actors.runtime import Address, NotFound, Rejected
 from actors.storage import DeleteBlob, OpenBlob, PutBlob, Storage, chunks
@@ -29,6 +31,16 @@ async def read_archive(storage: Address[Storage], integrity: str) -> bytes:
 async def read_files(storage: Address[Storage], integrity: str) -> dict[str, bytes]:
     """The files of a stored archive by their paths."""
     return await asyncio.to_thread(_unpack, await read_archive(storage, integrity))
+
+
+async def read_part(storage: Address[Storage], part: BundlePart) -> dict[str, bytes]:
+    """The files of one package of a run's bundle."""
+    base: dict[str, bytes] = {}
+    if part.integrity is not None:
+        base = await read_files(storage, part.integrity)
+    if part.draft is None:
+        return base
+    return draft_files(part.draft.manifest, part.draft.content, base)
 
 
 async def keep_archive(storage: Address[Storage], content: bytes, integrity: str) -> None:

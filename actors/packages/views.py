@@ -110,7 +110,7 @@ def agent_detail(
         scope=scope,
         version=shown.version if shown else package.latest or manifest.get("version"),
         dependencies=_dependencies(manifest),
-        input=_input(manifest),
+        input=_input(manifest, activity),
         output=manifest.get("output"),
         running_runs=activity.running_runs,
         last_run=activity.last_run,
@@ -180,12 +180,12 @@ def _dependencies(manifest: Manifest) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _input(manifest: Manifest) -> InputView:
+def _input(manifest: Manifest, activity: AgentActivity) -> InputView:
     wrapper = as_object(manifest.get("input"))
     return InputView(
         schema=wrapper.get("schema") or {"type": "object", "properties": {}},
-        values={},
-        locked_fields=[],
+        values=activity.input_values,
+        locked_fields=activity.locked_fields,
         file_constraints=wrapper.get("file_constraints"),
         ui_hints=wrapper.get("ui_hints"),
         property_order=wrapper.get("property_order"),

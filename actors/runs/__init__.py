@@ -24,7 +24,11 @@ from actors.runs.finalize import Facts as Facts
 from actors.runs.finalize import Report as Report
 from actors.runs.finalize import Verdict as Verdict
 from actors.runs.finalize import decide as decide
+from actors.runs.inline import InlineLaunch as InlineLaunch
+from actors.runs.inline import InlineLimits as InlineLimits
+from actors.runs.launcher import CheckInline as CheckInline
 from actors.runs.launcher import Launcher as Launcher
+from actors.runs.launcher import PlanInline as PlanInline
 from actors.runs.launcher import PlanRun as PlanRun
 from actors.runs.live_run import LiveRun as LiveRun
 from actors.runs.liveness import Identity as Identity
@@ -74,3 +78,4 @@ from actors.runs.run_watchdog import RunWatchdog as RunWatchdog
 from actors.runs.run_watchdog import SweepRuns as SweepRuns
 from actors.runs.signing import RunSecrets as RunSecrets
 from actors.runs.signing import SignedRequest as SignedRequest
+from actors.runs.wish import Wish as Wish

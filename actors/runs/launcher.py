@@ -1,68 +1,171 @@
 """Turns a wish to run an agent into a plan that needs no more questions."""
 
-from typing import Any, assert_never
+import asyncio
+from collections.abc import Awaitable
+from functools import partial
+from typing import Any, TypeAlias, assert_never
 
-import msgspec
+from msgspec.structs import replace
 
 from actors.accounts import Caller
-from actors.ids import ModelId, PackageId, new_run_id
-from actors.models import ChooseModel, Models
-from actors.packages import Packages, ResolveAgent
-from actors.packages.manifest import parameters, runtime_tools
-from actors.runs.plan import RunPlan
+from actors.agents import Agents, AgentSetup, ReadSetup
+from actors.agents.agents import check_proxy
+from actors.ids import PackageId, new_run_id
+from actors.models import ChooseModel, Generation, Models
+from actors.packages import AgentDefinition, Packages, ResolveAgent, ResolveInline
+from actors.packages.manifest import integrations, parameters, runtime_tools
+from actors.runs.inline import (
+    InlineLaunch,
+    InlineLimits,
+    as_agent,
+    check_inline,
+    gathered,
+    new_inline_name,
+    refusal_of,
+)
+from actors.runs.input import replayed, resolve_input
+from actors.runs.plan import InlineAgent, RunPlan
 from actors.runs.prompt import render_prompt
-from actors.runs.rules import RunLimits, resolve_input, run_timeout
-from actors.runtime import Actor, Address, Lane, Rejected, Request
+from actors.runs.records import RunRecords
+from actors.runs.rules import RunLimits, run_timeout
+from actors.runs.wish import Wish, check_connections, check_wish
+from actors.runtime import Actor, Address, Conflict, Lane, NotFound, Refusal, Rejected, Request
 
 
 class PlanRun(Request["Launcher", RunPlan], frozen=True, kw_only=True):
-    """Plan a run of an agent, or refuse with everything that stands in its way.
+    """Plan a run of an agent, or refuse with what stands in its way.
 
-    `version` as in ResolveAgent; `model` None means the organization's default.
+    `version` as in ResolveAgent.
     """
 
     caller: Caller
     package: PackageId
     version: str | None = None
-    input: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
-    model: ModelId | None = None
-    runner_name: str | None = None
-    runner_kind: str | None = None
+    wish: Wish = Wish()
+
+
+class PlanInline(Request["Launcher", RunPlan], frozen=True, kw_only=True):
+    """Plan a run of an agent that comes with its launch."""
+
+    caller: Caller
+    launch: InlineLaunch
+
+
+class CheckInline(Request["Launcher", None], frozen=True, kw_only=True):
+    """Whether such a run could be planned; refuses with everything that stands in its way."""
+
+    caller: Caller
+    launch: InlineLaunch
+
+
+LauncherMessage: TypeAlias = PlanRun | PlanInline | CheckInline
 
 
 class Launcher(Actor):
-    """Asks packages and models; whatever launches a run asks here first."""
+    """Asks packages, agents' setups and models; whatever launches a run asks here first."""
 
     lanes = (Lane("plans", 32),)
 
     def __init__(
-        self, packages: Address[Packages], models: Address[Models], limits: RunLimits
+        self,
+        packages: Address[Packages],
+        agents: Address[Agents],
+        models: Address[Models],
+        records: RunRecords,
+        *,
+        limits: RunLimits,
+        inline_limits: InlineLimits,
     ) -> None:
         super().__init__()
         self._packages = packages
+        self._agents = agents
         self._models = models
+        self._records = records
         self._limits = limits
+        self._inline_limits = inline_limits
 
-    async def receive(self, message: PlanRun) -> RunPlan:
+    async def receive(self, message: LauncherMessage) -> Any:
         match message:
             case PlanRun():
                 return await self._plan(message)
+            case PlanInline():
+                return await self._plan_inline(message)
+            case CheckInline():
+                return await self._check_inline(message)
             case _:
                 assert_never(message)
 
     async def _plan(self, message: PlanRun) -> RunPlan:
-        caller = message.caller
-        org, application = caller.tenant
-        agent = await self._packages.ask(
-            ResolveAgent(caller=caller, package=message.package, version=message.version)
+        caller, package, wish = message.caller, message.package, message.wish
+        check_wish(wish)
+        resolving = ResolveAgent(
+            caller=caller, package=package, version=message.version, overrides=wish.dependencies
         )
-        values = resolve_input(agent.manifest, message.input)
+        agent = await self._packages.ask(resolving)
+        setup = await self._agents.ask(ReadSetup(caller=caller, package=package))
+        if wish.rerun_from is not None:
+            wish = await self._rerun(message, setup)
+        return await self._complete(caller, agent, wish, setup)
+
+    async def _rerun(self, message: PlanRun, setup: AgentSetup) -> Wish:
+        """The wish with the input of the run it wants once more."""
+        earlier = message.wish.rerun_from
+        assert earlier is not None
+        run = await self._records.run(*message.caller.tenant, earlier)
+        if run is None:
+            raise NotFound(f"there is no run {earlier} in this application", param="rerun_from")
+        if run.package_id != message.package:
+            raise Conflict(
+                f"{earlier} was a run of {run.agent_scope}/{run.agent_name}: "
+                "only a run of the same agent can be run again",
+                code="rerun_agent_mismatch",
+                param="rerun_from",
+            )
+        return replace(message.wish, input=replayed(run.input, setup.input))
+
+    async def _plan_inline(self, message: PlanInline) -> RunPlan:
+        launch = message.launch
+        check_inline(launch, self._inline_limits)
+        agent = await self._resolve_inline(message.caller, launch)
+        plan = await self._complete(message.caller, agent, launch.wish, AgentSetup())
+        return replace(plan, inline=InlineAgent(manifest=launch.manifest, prompt=launch.prompt))
+
+    async def _resolve_inline(self, caller: Caller, launch: InlineLaunch) -> AgentDefinition:
+        manifest = as_agent(launch.manifest, new_inline_name())
+        return await self._packages.ask(
+            ResolveInline(caller=caller, manifest=manifest, prompt=launch.prompt)
+        )
+
+    async def _check_inline(self, message: CheckInline) -> None:
+        """Everything that a plan would be refused for, as far as one does not need the other."""
+        caller, launch, wish = message.caller, message.launch, message.launch.wish
+        check_inline(launch, self._inline_limits)
+        declared = integrations(launch.manifest)
+        found = [
+            refusal_of(partial(resolve_input, launch.manifest, wish.input or {})),
+            refusal_of(partial(check_connections, wish.connections, declared)),
+            refusal_of(partial(check_proxy, wish.proxy)),
+        ]
+        found += await asyncio.gather(
+            _refusal(self._resolve_inline(caller, launch)),
+            _refusal(self._models.ask(ChooseModel(caller=caller, model=wish.model))),
+        )
+        if refusals := [refusal for refusal in found if refusal is not None]:
+            raise gathered(refusals)
+
+    async def _complete(
+        self, caller: Caller, agent: AgentDefinition, wish: Wish, setup: AgentSetup
+    ) -> RunPlan:
+        org, application = caller.tenant
+        values = resolve_input(agent.manifest, wish.input or {}, setup.input)
         if not agent.prompt.strip():
             raise Rejected("the agent's prompt is empty", code="empty_prompt")
-        choosing = ChooseModel(caller=caller, package=message.package, model=message.model)
-        model = await self._models.ask(choosing)
+        check_proxy(wish.proxy)
+        check_connections(wish.connections, integrations(agent.manifest))
+        model = await self._models.ask(
+            ChooseModel(caller=caller, package=agent.package, model=wish.model)
+        )
         timeout = run_timeout(agent.manifest, self._limits)
-        prompt = render_prompt(agent.prompt, agent.manifest, values, agent.skills, timeout)
         return RunPlan(
             run=new_run_id(),
             org=org,
@@ -71,11 +174,22 @@ class Launcher(Actor):
             api_key=caller.api_key,
             agent=agent,
             input=values,
-            prompt=prompt,
-            model=model,
+            prompt=render_prompt(agent.prompt, agent.manifest, values, agent.skills, timeout),
+            model=replace(model, generation=wish.generation.over(model.generation)),
             timeout=timeout,
             output_schema=parameters(agent.manifest, "output"),
             runtime_tools=runtime_tools(agent.manifest),
-            runner_name=message.runner_name,
-            runner_kind=message.runner_kind,
+            runner_name=wish.runner_name,
+            runner_kind=wish.runner_kind,
+            generation_override=None if wish.generation == Generation() else wish.generation,
+            connection_overrides=wish.connections or None,
+            dependency_overrides=wish.dependencies or None,
         )
+
+
+async def _refusal(work: Awaitable[object]) -> Refusal | None:
+    try:
+        await work
+    except Refusal as refusal:
+        return refusal
+    return None

@@ -5,8 +5,15 @@ from typing import Any
 import msgspec
 
 from actors.ids import ApiKeyId, ApplicationId, OrgId, PackageId, RunId, UserId
-from actors.models import ChosenModel
+from actors.models import ChosenModel, Generation
 from actors.packages import AgentDefinition
+
+
+class InlineAgent(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent that came with its launch, as it came; it is no package."""
+
+    manifest: dict[str, Any]
+    prompt: str
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,8 +36,18 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     runtime_tools: list[str]
     runner_name: str | None = None
     runner_kind: str | None = None
+    generation_override: Generation | None = None
+    connection_overrides: dict[str, str] | None = None
+    dependency_overrides: dict[str, str] | None = None
+    inline: InlineAgent | None = None
 
     @property
     def package(self) -> PackageId:
         """The agent's package."""
         return self.agent.package
+
+    @property
+    def generation(self) -> Generation | None:
+        """How the model is asked to generate; None when everything is left to it."""
+        asked = self.model.generation
+        return None if asked == Generation() else asked

@@ -79,6 +79,9 @@ class Run(Resource, frozen=True, kw_only=True, rename=spell):
     unread: bool = False
     document_counts: DocumentCounts = DocumentCounts()
     primary_document_id: str | None = msgspec.field(default=None, name="primary_document_id")
+    package_ephemeral: bool = False
+    inline_manifest: dict[str, Any] | None = None
+    inline_prompt: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -167,13 +170,20 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs of an application to list, newest first."""
+    """Which runs of an application to list, newest first.
+
+    `ephemeral` chooses inline runs, or the others; `since` and `until` are when they were created,
+    the first included and the second not.
+    """
 
     limit: int
     offset: int = 0
     package: PackageId | None = None
     status: str | None = None
     user: UserId | None = None
+    ephemeral: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -108,7 +108,9 @@ class PostgresInstallationRecords:
             model_id=row["model_id"],
             proxy_id=row["proxy_id"],
             version_pin=row["version"],
-            input=RunInput(values=given.get("values", {}), locked_fields=given.get("locked", [])),
+            input=RunInput(
+                values=given.get("values", {}), locked_fields=given.get("locked_fields", [])
+            ),
         )
 
     async def library(self, org: OrgId) -> list[LibraryItem]:

@@ -5,6 +5,7 @@ from typing import Any
 import asyncpg
 
 from actors.contract import pick
+from actors.documents import as_list, as_object
 from actors.ids import ApplicationId, OrgId, PackageId
 from actors.packages import (
     AgentActivity,
@@ -146,15 +147,20 @@ class PostgresPackageRecords:
                                          'duration', duration)
                 FROM runs WHERE application_id = $1 AND package_id = $2
                 ORDER BY started_at DESC LIMIT 1
-            ) AS last_run
+            ) AS last_run, (
+                SELECT input_settings FROM application_packages
+                WHERE application_id = $1 AND package_id = $2
+            ) AS input
             """,
             *(application, package),
         )
         assert row is not None
-        last = row["last_run"]
+        last, set_here = row["last_run"], as_object(row["input"])
         return AgentActivity(
             running_runs=row["running_runs"],
             last_run=None if last is None else RunSummary(**last),
+            input_values=as_object(set_here.get("values")),
+            locked_fields=as_list(set_here.get("locked_fields")),
         )
 
 

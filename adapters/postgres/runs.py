@@ -29,15 +29,21 @@ from adapters.postgres.run_sink import abandon, finalize, ingest
 
 log = structlog.get_logger("runs")
 
-# All a client sees of a run, and not the plan, which is long.
-COLUMNS = """
-    r.id, r.org_id, r.application_id, r.package_id, r.agent_scope, r.agent_name, r.run_number,
-    r.run_origin, r.user_id, r.api_key_id, r.status, r.input, r.result, r.error, r.checkpoint,
-    r.artifacts, r.metadata, r.token_usage, r.cost, r.cost_pricing_status, r.version_label,
-    r.version_ref, r.model_label, r.model_source, r.model_credential_id, r.runner_name,
-    r.runner_kind, r.started_at, r.completed_at, r.duration,
-    u.name AS user_name, k.name AS api_key_name
+# An inline run's agent is no package, but has a name like one.
+PACKAGE_ID = """
+    CASE WHEN r.package_ephemeral THEN r.agent_scope || '/' || r.agent_name ELSE r.package_id END
 """
+# All that lists show of a run, and not the plan, which is long.
+COLUMNS = f"""
+    r.id, r.org_id, r.application_id, {PACKAGE_ID} AS package_id, r.agent_scope, r.agent_name,
+    r.run_number, r.run_origin, r.user_id, r.api_key_id, r.status, r.input, r.result, r.error,
+    r.checkpoint, r.artifacts, r.metadata, r.token_usage, r.cost, r.cost_pricing_status,
+    r.version_label, r.version_ref, r.model_label, r.model_source, r.model_credential_id,
+    r.runner_name, r.runner_kind, r.started_at, r.completed_at, r.duration, r.generation,
+    r.generation_override, r.connection_overrides, r.dependency_overrides, r.proxy_label,
+    r.context_snapshot, r.package_ephemeral, u.name AS user_name, k.name AS api_key_name
+"""
+WHOLE = f"{COLUMNS}, r.inline_manifest, r.inline_prompt"
 NAMES = "LEFT JOIN users u ON u.id = r.user_id LEFT JOIN api_keys k ON k.id = r.api_key_id"
 
 
@@ -60,7 +66,8 @@ class PostgresRunRecords:
         row = await self._pool.fetchrow(
             f"""
             WITH counter AS (
-                INSERT INTO run_counters SELECT $3, $4, 1
+                INSERT INTO run_counters
+                SELECT $3, CASE WHEN $27::json IS NULL THEN $4 ELSE '@inline' END, 1
                 WHERE $26 > (SELECT count(*) FROM runs WHERE org_id = $2 AND status = 'pending')
                 ON CONFLICT (application_id, package_id)
                 DO UPDATE SET last_number = run_counters.last_number + 1
@@ -69,9 +76,11 @@ class PostgresRunRecords:
                 INSERT INTO runs (id, org_id, application_id, package_id, agent_scope, agent_name,
                     run_number, user_id, api_key_id, input, version_label, version_ref,
                     model_label, model_source, model_credential_id, runner_name, runner_kind,
-                    plan, output_schema)
-                SELECT $1, $2, $3, $4, $5, $6, last_number, $7, $8, $9, $10, $11, $12, $13, $14,
-                       $15, $16, $17, $18 FROM counter
+                    plan, output_schema, inline_manifest, inline_prompt, package_ephemeral,
+                    generation, generation_override, connection_overrides, dependency_overrides)
+                SELECT $1, $2, $3, CASE WHEN $27::json IS NULL THEN $4 END, $5, $6, last_number,
+                       $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $27, $28,
+                       $27 IS NOT NULL, $29, $30, $31, $32 FROM counter
                 RETURNING *
             ), sink AS (
                 INSERT INTO run_sinks (run_id, org_id, secret_encrypted, expires_at, log_position)
@@ -81,7 +90,7 @@ class PostgresRunRecords:
                 SELECT id, org_id, 1, $21, $22, $23, $24, $25 FROM r
                 RETURNING id AS line_id, created_at AS line_created_at
             )
-            SELECT {COLUMNS}, line.* FROM r CROSS JOIN line {NAMES}
+            SELECT {WHOLE}, line.* FROM r CROSS JOIN line {NAMES}
             """,
             *(plan.run, plan.org, plan.application, plan.package, scope, name, plan.user),
             *(plan.api_key, plan.input, plan.agent.version_label, plan.agent.version_ref),
@@ -90,6 +99,9 @@ class PostgresRunRecords:
             *(sealed_secret, expires_at),
             *(first.type, first.level, first.event, first.message, first.data),
             most_pending,
+            *((plan.inline.manifest, plan.inline.prompt) if plan.inline else (None, None)),
+            *(plan.generation, plan.generation_override),
+            *(plan.connection_overrides, plan.dependency_overrides),
         )
         if row is None:
             return None
@@ -109,9 +121,9 @@ class PostgresRunRecords:
 
     async def facts(self, run: RunId) -> RunFacts | None:
         row = await self._pool.fetchrow(
-            """
+            f"""
             SELECT r.id AS run, r.org_id AS org, r.application_id AS application,
-                   r.package_id AS package, s.secret_encrypted AS sealed_secret, s.expires_at,
+                   {PACKAGE_ID} AS package, s.secret_encrypted AS sealed_secret, s.expires_at,
                    s.closed_at IS NOT NULL AS closed
             FROM runs r JOIN run_sinks s ON s.run_id = r.id WHERE r.id = $1
             """,
@@ -148,7 +160,7 @@ class PostgresRunRecords:
     async def run(self, org: OrgId, application: ApplicationId, run: RunId) -> Run | None:
         row = await self._pool.fetchrow(
             f"""
-            SELECT {COLUMNS} FROM runs r {NAMES}
+            SELECT {WHOLE} FROM runs r {NAMES}
             WHERE r.org_id = $1 AND r.application_id = $2 AND r.id = $3
             """,
             *(org, application, run),
@@ -161,13 +173,19 @@ class PostgresRunRecords:
             AND ($3::text IS NULL OR r.package_id = $3)
             AND ($4::text IS NULL OR r.status = $4)
             AND ($5::text IS NULL OR r.user_id = $5)
+            AND ($6::boolean IS NULL OR r.package_ephemeral = $6)
+            AND ($7::timestamptz IS NULL OR r.started_at >= $7)
+            AND ($8::timestamptz IS NULL OR r.started_at < $8)
         """
-        chosen = (org, application, query.package, query.status, query.user)
+        chosen = (
+            *(org, application, query.package, query.status, query.user),
+            *(query.ephemeral, query.since, query.until),
+        )
         async with self._pool.connection() as connection:
             rows = await connection.fetch(
                 f"""
                 SELECT {COLUMNS} FROM runs r {NAMES} WHERE {where}
-                ORDER BY r.started_at DESC, r.id DESC LIMIT $6 OFFSET $7
+                ORDER BY r.started_at DESC, r.id DESC LIMIT $9 OFFSET $10
                 """,
                 *(*chosen, query.limit, query.offset),
             )

@@ -110,6 +110,13 @@ class Call:
             return default
         return value if least <= (value := int(text)) <= most else default
 
+    def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
+        """A query parameter that is one of some words; refused when it is another."""
+        value = self.query(name)
+        if value is not None and value not in choices:
+            raise Rejected(f"{name} must be one of {', '.join(choices)}", param=name)
+        return value
+
     def next_page(self, **parameters: str) -> None:
         """Answer with a link to the same list, further on."""
         url = self.request.rel_url.update_query(parameters)

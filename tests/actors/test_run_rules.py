@@ -6,8 +6,9 @@ from actors.ids import PackageId
 from actors.packages import SkillFacts
 from actors.runs.events import RunEvent, Usage, effects
 from actors.runs.finalize import Facts, Report, decide
+from actors.runs.input import resolve_input
 from actors.runs.prompt import render_prompt
-from actors.runs.rules import RunLimits, resolve_input, run_timeout
+from actors.runs.rules import RunLimits, run_timeout
 from actors.runtime import Rejected
 from actors.sidecar_pool import Exit
 from support.packages import agent_manifest, typed_agent_manifest

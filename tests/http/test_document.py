@@ -64,7 +64,7 @@ async def test_an_operation_is_told_whole(described: Json) -> None:
     named = [each.get("name") or each["$ref"].rpartition("/")[2] for each in run["parameters"]]
 
     assert run["summary"].startswith("Launch a run")
-    assert run["tags"] == ["agents"]
+    assert run["tags"] == ["launches"]
     assert "`agents:run`" in run["description"]
     assert named[:3] == ["scope", "name", "version"]
     assert {"X-Org-Id", "X-Application-Id", "Idempotency-Key"} <= set(named)

@@ -342,10 +342,10 @@ async def test_a_whole_body_with_nothing_new_in_it_is_taken(owner: Api) -> None:
         "dependency_overrides": {},
     }
     taken = await owner.launch(agent, neutral)
-    refused = await owner.launch(agent, neutral | {"generation": {"temperature": 1}})
+    refused = await owner.launch(agent, neutral | {"generation": {"heat": 1}})
 
     assert taken.status == 201
-    assert (refused.status, refused.fields) == (400, {"generation.temperature": "unknown_field"})
+    assert (refused.status, refused.fields) == (400, {"generation.heat": "unknown_field"})
 
 
 async def test_whatever_a_model_writes_its_run_goes_on(owner: Api, fake: FakeModel) -> None:

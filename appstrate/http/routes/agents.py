@@ -1,66 +1,44 @@
 """Agents: the list, and running one."""
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from actors.agents import (
+    AgentProxy,
+    CheckReadiness,
+    ConnectionReadiness,
+    InputSettings,
+    ReadProxy,
+    SetInputSettings,
+    SetProxy,
+)
 from actors.contract import spell
-from actors.ids import ModelId
 from actors.packages import AgentItem, ListAgents, ShowPackage
-from actors.runs import Admit, PlanRun, Run, RunQuery
+from actors.runs import Run, RunQuery
 from appstrate.http.call import Call, Page, Query, Routes, Scope, number, page
 from appstrate.http.routes.runs import OFFSET, list_page
 
 routes = Routes()
 
-VERSION = Query("version", "`draft`, `published` (the default), a version, a range or a tag.")
+
+class SettingsBody(msgspec.Struct, kw_only=True, rename=spell, forbid_unknown_fields=True):
+    """Input values for every run, and the fields callers may not set."""
+
+    values: dict[str, Any]
+    locked_fields: list[str]
 
 
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    """An object with nothing in it."""
+class ProxyBody(msgspec.Struct, kw_only=True, rename=spell, forbid_unknown_fields=True):
+    """A proxy, `none` for none, or null for what the organization has."""
 
-
-class RunBody(msgspec.Struct, kw_only=True, rename=spell, forbid_unknown_fields=True):
-    """What a run is launched with. The last five may be there, and change nothing yet."""
-
-    input: dict[str, Any] = msgspec.field(default_factory=dict[str, Any])
-    model_id: str | None = None
-    rerun_from: None = None
-    generation: Nothing | None = None
-    proxy_id: Literal["none"] | None = None
-    connection_overrides: Nothing | None = None
-    dependency_overrides: Nothing | None = None
+    proxy_id: str | None
 
 
 @routes.add("GET", "/api/agents", Scope.APPLICATION)
 async def list_agents(call: Call) -> Page[AgentItem]:
     """The agents the application sees."""
     return page(await call.at.packages.ask(ListAgents(caller=call.caller)))
-
-
-@routes.add(
-    "POST",
-    "/api/agents/{scope}/{name}/run",
-    Scope.APPLICATION,
-    "agents:run",
-    body=RunBody,
-    query=(VERSION,),
-    status=201,
-)
-async def run_agent(call: Call, body: RunBody) -> Run:
-    """Launch a run; the answer is the run as it is at once, pending."""
-    plan = await call.at.launcher.ask(
-        PlanRun(
-            caller=call.caller,
-            package=call.package,
-            version=call.query("version"),
-            input=body.input,
-            model=ModelId(body.model_id) if body.model_id else None,
-            runner_name=call.header("X-Appstrate-Runner-Name", 120),
-            runner_kind=call.header("X-Appstrate-Runner-Kind", 32),
-        )
-    )
-    return await call.at.run_manager.ask(Admit(plan=plan))
 
 
 @routes.add(
@@ -81,3 +59,53 @@ async def list_agent_runs(call: Call) -> Page[Run]:
         show = ShowPackage(caller=call.caller, type="agent", package=call.package)
         await call.at.packages.ask(show)
     return found
+
+
+@routes.add(
+    "PUT",
+    "/api/agents/{scope}/{name}/input-settings",
+    Scope.APPLICATION,
+    "agents:configure",
+    body=SettingsBody,
+)
+async def set_input_settings(call: Call, body: SettingsBody) -> InputSettings:
+    """Set the input values of an agent's runs, and lock fields; answers what is kept.
+
+    A caller of a run overrides values, but may not name a locked field. Values of fields that the
+    agent does not declare are left out.
+    """
+    settings = InputSettings(values=body.values, locked_fields=body.locked_fields)
+    return await call.at.agents.ask(
+        SetInputSettings(caller=call.caller, package=call.package, settings=settings)
+    )
+
+
+@routes.add("GET", "/api/agents/{scope}/{name}/proxy", Scope.APPLICATION, "agents:read")
+async def read_proxy(call: Call) -> AgentProxy:
+    """The proxy chosen for an agent, and the one its runs get."""
+    return await call.at.agents.ask(ReadProxy(caller=call.caller, package=call.package))
+
+
+@routes.add(
+    "PUT",
+    "/api/agents/{scope}/{name}/proxy",
+    Scope.APPLICATION,
+    "agents:configure",
+    body=ProxyBody,
+)
+async def set_proxy(call: Call, body: ProxyBody) -> AgentProxy:
+    """Choose the proxy of an agent."""
+    return await call.at.agents.ask(
+        SetProxy(caller=call.caller, package=call.package, proxy=body.proxy_id)
+    )
+
+
+@routes.add(
+    "GET",
+    "/api/agents/{scope}/{name}/connection-readiness",
+    Scope.APPLICATION,
+    "integrations:read",
+)
+async def check_readiness(call: Call) -> ConnectionReadiness:
+    """Whether the connections of an agent would keep it from running."""
+    return await call.at.agents.ask(CheckReadiness(caller=call.caller, package=call.package))

@@ -1,6 +1,7 @@
 """Reading runs, waiting for them, cancelling them."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 from actors.events import run_topic
 from actors.pubsub import subscription
@@ -14,6 +15,7 @@ routes = Routes()
 LONGEST_WAIT = 55.0
 POLL_SECONDS = 2.0
 STATUSES = ("pending", "running", "success", "failed", "timeout", "cancelled")
+KINDS = {"all": None, "package": False, "inline": True}
 OFFSET = Query("offset", "How many to skip.", number(1_000_000, 0, least=0))
 
 
@@ -25,23 +27,25 @@ OFFSET = Query("offset", "How many to skip.", number(1_000_000, 0, least=0))
         Query("limit", "Runs on a page.", number(100, 20)),
         OFFSET,
         Query("user", "`me` for one's own runs.", {"enum": ["me"]}),
+        Query("kind", "Runs of packages, inline runs, or all.", {"enum": list(KINDS)}),
         Query("status", "Only runs in this state.", {"enum": list(STATUSES)}),
+        Query("start_date", "Runs created at this date or moment, or later (ISO 8601, UTC)."),
+        Query("end_date", "Runs created at this date or moment, or before."),
     ),
 )
 async def list_runs(call: Call) -> Page[Run]:
-    """The runs of the application, newest first."""
-    mine = call.query("user")
-    if mine not in (None, "me"):
-        raise Rejected("user must be `me`", param="user")
-    status = call.query("status")
-    if status is not None and status not in STATUSES:
-        raise Rejected(f"status must be one of {', '.join(STATUSES)}", param="status")
+    """The runs of the application, newest first; with `user=me` no other filter counts."""
+    mine = call.choice("user", ("me",)) is not None
     query = RunQuery(
         limit=call.number("limit", 20, most=100),
         offset=call.number("offset", 0, most=1_000_000, least=0),
-        status=None if mine else status,
-        user=call.caller.user if mine else None,
+        status=call.choice("status", STATUSES),
+        ephemeral=KINDS[call.choice("kind", tuple(KINDS)) or "all"],
+        since=_moment(call, "start_date"),
+        until=_moment(call, "end_date", after=True),
     )
+    if mine:
+        query = RunQuery(limit=query.limit, offset=query.offset, user=call.caller.user)
     return await list_page(call, query)
 
 
@@ -112,6 +116,26 @@ async def read_logs(call: Call) -> Page[LogLine]:
 async def cancel_run(call: Call) -> Run:
     """End a run; the answer is the run as it ended."""
     return await call.at.run_manager.ask(CancelRun(caller=call.caller, run=call.run))
+
+
+def _moment(call: Call, name: str, *, after: bool = False) -> datetime | None:
+    """A date or a moment in a query; with `after`, the first moment that lies behind it."""
+    text = call.query(name)
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Rejected(
+            f"{name} must be a date or a moment as ISO 8601 has it", param=name
+        ) from None
+    step = timedelta(days=1) if len(text) == len("2026-01-31") else timedelta(microseconds=1)
+    try:
+        # As text without an offset is meant: in UTC.
+        moment = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        return moment + step if after else moment
+    except OverflowError:
+        raise Rejected(f"{name} lies too far away", param=name) from None
 
 
 def _wait(text: str | None) -> float:
