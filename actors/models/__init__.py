@@ -26,6 +26,7 @@ from actors.models.models import SetDefaultModel as SetDefaultModel
 from actors.models.models import TestModel as TestModel
 from actors.models.models import UpdateModel as UpdateModel
 from actors.models.prices import Cost as Cost
+from actors.models.prices import PricingStatus as PricingStatus
 from actors.models.probe import ModelAccess as ModelAccess
 from actors.models.probe import ModelProbe as ModelProbe
 from actors.models.probe import Trial as Trial

@@ -30,6 +30,8 @@ from actors.runs.launcher import CheckInline as CheckInline
 from actors.runs.launcher import Launcher as Launcher
 from actors.runs.launcher import PlanInline as PlanInline
 from actors.runs.launcher import PlanRun as PlanRun
+from actors.runs.ledger import Totals as Totals
+from actors.runs.ledger import price as price
 from actors.runs.live_run import LiveRun as LiveRun
 from actors.runs.liveness import Identity as Identity
 from actors.runs.liveness import Liveness as Liveness

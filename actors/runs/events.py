@@ -66,6 +66,11 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     cost: float | None = None
 
+    @property
+    def metered(self) -> bool:
+        """Whether it tells of tokens or cost."""
+        return self.usage is not None or self.cost is not None
+
 
 def read_event(body: bytes) -> RunEvent:
     """Decode one event; refuses what is not one, naming the field."""

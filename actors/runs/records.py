@@ -18,6 +18,7 @@ from actors.ids import (
 )
 from actors.runs.events import Effects, LogEntry, RunEvent
 from actors.runs.finalize import Report
+from actors.runs.ledger import Totals
 from actors.runs.plan import RunPlan
 
 STREAM_DATA_LIMIT = 6000
@@ -153,13 +154,15 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
 class Ingested(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an event.
 
-    `lines` are the log lines it made, its released successors' included, in order. `closed` tells
-    that the run has ended; nothing was stored then.
+    `lines` are the log lines it made, its released successors' included, in order. `totals` are
+    there when one of them told of tokens. `closed` tells that the run has ended; nothing was stored
+    then.
     """
 
     outcome: Literal["persisted", "buffered", "replay"]
     closed: bool = False
     lines: list[LogLine] = msgspec.field(default_factory=list[LogLine])
+    totals: Totals | None = None
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

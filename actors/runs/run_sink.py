@@ -12,11 +12,13 @@ from actors.models import ChosenModel
 from actors.packages import AgentDefinition
 from actors.pubsub import Publish, PubSub
 from actors.runs.conclude import announce_lines, conclude
-from actors.runs.events import Effects, effects, read_event
+from actors.runs.events import effects, read_event
 from actors.runs.finalize import read_report
+from actors.runs.ledger import Totals
 from actors.runs.records import RunFacts, RunRecords
 from actors.runs.run_supervisor import ReleaseLiveRun, RunBegan, RunSupervisor
 from actors.runs.signing import RunSecrets, SignedRequest, verify
+from actors.runs.throttle import Throttle
 from actors.runtime import Actor, Address, Lane, NotFound, Rejected, Request
 
 KNOWN_RUNS = 10_000
@@ -103,6 +105,10 @@ class RunSink(Actor):
         self._secrets = secrets
         self._signature_seconds = signature_seconds
         self._known: dict[RunId, tuple[RunFacts, str]] = {}
+        self._throttle = Throttle(self._publish)
+
+    async def stopped(self) -> None:
+        self._throttle.stop()
 
     async def receive(self, message: RunSinkMessage) -> Any:
         match message:
@@ -127,8 +133,8 @@ class RunSink(Actor):
         if ingested.closed:
             raise self._closed(signed.run)
         announce_lines(self._pubsub, facts.application, facts.package, ingested.lines)
-        if ingested.outcome == "persisted" and left.usage is not None:
-            self._announce_totals(facts, left)
+        if ingested.totals is not None:
+            self._announce_totals(facts, ingested.totals)
         sequence = msgspec.UNSET if ingested.outcome == "replay" else event.sequence
         return IngestReply(outcome=ingested.outcome, sequence=sequence)
 
@@ -196,22 +202,24 @@ class RunSink(Actor):
         self._known.pop(run, None)
         return Rejected("the run has ended: its event sink is closed", code="run_sink_closed")
 
-    def _announce_totals(self, facts: RunFacts, left: Effects) -> None:
-        totals = RunTotals(
+    def _announce_totals(self, facts: RunFacts, totals: Totals) -> None:
+        told = RunTotals(
             run_id=facts.run,
             org_id=facts.org,
             application_id=facts.application,
             package_id=facts.package,
-            token_usage=left.usage.to_json() if left.usage else None,
-            cost_so_far=left.cost,
+            token_usage=totals.usage.to_json(),
+            cost_so_far=totals.cost,
+            cost_pricing_status=totals.status,
         )
-        self._pubsub.tell(
-            Publish(
-                event=RunMetered(
-                    run=facts.run,
-                    application=facts.application,
-                    package=facts.package,
-                    totals=totals,
-                )
+        self._throttle.offer(
+            RunMetered(
+                run=facts.run,
+                application=facts.application,
+                package=facts.package,
+                totals=told,
             )
         )
+
+    def _publish(self, event: RunMetered) -> None:
+        self._pubsub.tell(Publish(event=event))

@@ -4,6 +4,7 @@ Whoever adds to a run's log holds the run's row in `run_sinks`.
 """
 
 from datetime import datetime
+from typing import Literal
 
 import asyncpg
 import msgspec
@@ -17,12 +18,14 @@ from actors.runs import (
     LogLine,
     Report,
     RunEvent,
+    Totals,
     Usage,
     Verdict,
     decide,
     effects,
 )
 from actors.runtime import Unavailable
+from adapters.postgres.ledger import meter
 from adapters.postgres.pool import Pool
 
 MOST_EARLY = 1000
@@ -38,10 +41,6 @@ INGEST = """
         RETURNING org_id, log_position, early_events
     ), seen AS (
         INSERT INTO run_messages (run_id, message_id) SELECT $1, $2 FROM sink
-    ), totals AS (
-        UPDATE runs SET token_usage = coalesce($10, token_usage), cost = coalesce($11, cost)
-        WHERE id = $1 AND ($10::json IS NOT NULL OR $11::float8 IS NOT NULL)
-        AND EXISTS (SELECT 1 FROM sink)
     ), line AS (
         INSERT INTO run_logs (run_id, org_id, position, type, level, event, message, data)
         SELECT $1, org_id, log_position, $5, $6, $7, $8, $9 FROM sink WHERE $4::int = 1
@@ -55,20 +54,26 @@ async def ingest(
     pool: Pool, run: RunId, message_id: str, event: RunEvent, left: Effects
 ) -> Ingested:
     """Take an event if it is the next, else find out what it is."""
-    log = left.log or LogEntry()
-    row = await pool.fetchrow(
-        INGEST,
+    log, totals = left.log or LogEntry(), None
+    arguments = (
         *(run, message_id, event.sequence, int(left.log is not None)),
         *(log.type, log.level, log.event, log.message, log.data),
-        *(left.usage.to_json() if left.usage else None, left.cost),
     )
+    if left.metered:
+        async with pool.transaction() as connection:
+            row = await connection.fetchrow(INGEST, *arguments)
+            if row is not None:
+                totals = await meter(connection, run, left.usage, left.cost)
+    else:
+        row = await pool.fetchrow(INGEST, *arguments)
     if row is None:
         return await _ingest_other(pool, run, message_id, event)
     lines = [_line(row)] if left.log is not None else []
     if row["early_events"]:
         async with pool.transaction() as connection:
-            lines += await _release(connection, run, in_sequence=True)
-    return Ingested(outcome="persisted", lines=lines)
+            more, later = await _release(connection, run, in_sequence=True)
+        lines, totals = lines + more, later or totals
+    return Ingested(outcome="persisted", lines=lines, totals=totals)
 
 
 async def _ingest_other(pool: Pool, run: RunId, message_id: str, event: RunEvent) -> Ingested:
@@ -110,12 +115,13 @@ async def _ingest_other(pool: Pool, run: RunId, message_id: str, event: RunEvent
             run,
         )
         # Its predecessor may have come while this waited for the row.
-        lines = await _release(connection, run, in_sequence=True)
+        lines, totals = await _release(connection, run, in_sequence=True)
         waits = await connection.fetchval(
             "SELECT 1 FROM run_early_events WHERE run_id = $1 AND sequence = $2",
             *(run, event.sequence),
         )
-    return Ingested(outcome="buffered" if waits else "persisted", lines=lines)
+    outcome: Literal["buffered", "persisted"] = "buffered" if waits else "persisted"
+    return Ingested(outcome=outcome, lines=lines, totals=totals)
 
 
 async def finalize(
@@ -124,7 +130,7 @@ async def finalize(
     """End a run within the caller's transaction. None when it had ended."""
     if not await _holds_open_sink(connection, run):
         return None
-    lines = await _release(connection, run, in_sequence=False)
+    lines, _ = await _release(connection, run, in_sequence=False)
     verdict = decide(report, await _facts(connection, run))
     return lines + await _end(connection, run, verdict, now)
 
@@ -186,7 +192,7 @@ async def append(
 
 async def _release(
     connection: asyncpg.Connection, run: RunId, *, in_sequence: bool
-) -> list[LogLine]:
+) -> tuple[list[LogLine], Totals | None]:
     """Apply events that came early: those whose turn it is, or all of them, gaps accepted.
 
     Those whose place another event has taken meanwhile are dropped.
@@ -212,7 +218,7 @@ async def _release(
         ids.append(row["message_id"])
     done = late + [event.sequence for event in due]
     if not done:
-        return []
+        return [], None
     left = [effects(event) for event in due]
     await connection.execute(
         "INSERT INTO run_messages SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING",
@@ -229,16 +235,11 @@ async def _release(
         """,
         *(run, last, len(done)),
     )
-    for totals in left:
-        if totals.usage is not None or totals.cost is not None:
-            await connection.execute(
-                """
-                UPDATE runs SET token_usage = coalesce($2, token_usage), cost = coalesce($3, cost)
-                WHERE id = $1
-                """,
-                *(run, totals.usage.to_json() if totals.usage else None, totals.cost),
-            )
-    return await append(connection, run, [e.log for e in left if e.log is not None])
+    totals = None
+    for each in left:
+        if each.metered:
+            totals = await meter(connection, run, each.usage, each.cost)
+    return await append(connection, run, [e.log for e in left if e.log is not None]), totals
 
 
 async def _facts(connection: asyncpg.Connection, run: RunId) -> Facts:
@@ -264,18 +265,19 @@ async def _facts(connection: asyncpg.Connection, run: RunId) -> Facts:
 async def _write(
     connection: asyncpg.Connection, run: RunId, verdict: Verdict, now: datetime
 ) -> None:
-    usage = verdict.usage.to_json() if verdict.usage else None
+    if verdict.usage is not None or verdict.cost is not None:
+        # What a run has cost is written with its end or not at all.
+        await meter(connection, run, verdict.usage, verdict.cost)
     await connection.execute(
         """
-        UPDATE runs SET status = $2, result = $3, error = $4, artifacts = $8, completed_at = $9,
-            token_usage = coalesce($5, token_usage), cost = nullif(coalesce($6, cost), 0),
+        UPDATE runs SET status = $2, result = $3, error = $4, artifacts = $6, completed_at = $7,
             plan = NULL,
-            duration = coalesce($7, least(2147483647, greatest(0,
-                1000 * extract(epoch FROM $9::timestamptz - started_at)))::integer)
+            duration = coalesce($5, least(2147483647, greatest(0,
+                1000 * extract(epoch FROM $7::timestamptz - started_at)))::integer)
         WHERE id = $1
         """,
-        *(run, verdict.status, verdict.result, verdict.error, usage),
-        *(verdict.cost, verdict.duration, verdict.artifacts, now),
+        *(run, verdict.status, verdict.result, verdict.error),
+        *(verdict.duration, verdict.artifacts, now),
     )
     await connection.execute("UPDATE run_sinks SET closed_at = $2 WHERE run_id = $1", run, now)
     await connection.execute("DELETE FROM run_messages WHERE run_id = $1", run)

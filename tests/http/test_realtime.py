@@ -32,6 +32,7 @@ async def test_a_stream_begins_with_a_ping_and_the_run_and_follows_it_to_its_end
     assert seen[-1][2]["status"] == "success"
     metric = next(f[2] for f in seen if f[0] == "run_metric")
     assert metric["tokenUsage"]["output_tokens"] == 7
+    assert (metric["costSoFar"], metric["costPricingStatus"]) == (0, "unpriced")
     lines = [f[2] for f in seen if f[0] == "run_log"]
     assert any(line["message"] == "Hi." for line in lines)
     assert all("createdAt" in line for line in lines)
