@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from appstrate.cli.accounts import claim, login, print_claim, warn_of_strangers
 from appstrate.cli.packages import packages
-from appstrate.cli.runs import logs, run
+from appstrate.cli.runs import logs, run, runs
 from appstrate.cli.terminal import command_name, console, errors, fail
 
 app = typer.Typer(
@@ -123,6 +123,7 @@ def doctor() -> None:
     raise typer.Exit(1 if any(finding.ok is False for finding in findings) else 0)
 
 
+app.add_typer(runs, name="runs")
 app.add_typer(packages, name="packages")
 
 

@@ -1,4 +1,4 @@
-"""`appstrate run`, `appstrate logs`: launching runs, and reading what they did."""
+"""`appstrate run`, `logs` and `runs`: launching runs, and reading what they did."""
 
 import asyncio
 import json
@@ -15,6 +15,10 @@ from appstrate.cli.terminal import AsJson, Url, command_name, console, errors, f
 if TYPE_CHECKING:
     from appstrate.cli.client import Client
 
+runs = typer.Typer(invoke_without_command=True, help="List runs, explain them, end them.")
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+
 
 def run(
     agent: Annotated[str, typer.Argument(help="The agent, as @scope/name.")],
@@ -25,6 +29,7 @@ def run(
     model: Annotated[str | None, typer.Option(help="A model's name or id, or demo.")] = None,
     version: Annotated[str | None, typer.Option(help="draft, a version, tag or range.")] = None,
     follow: Annotated[bool, typer.Option(help="Show the run until it has ended.")] = True,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for its end, then show that.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show everything.")] = False,
     as_json: AsJson = False,
     url: Url = None,
@@ -36,16 +41,17 @@ def run(
     if model is not None:
         body["modelId"] = model
     query = {"version": version} if version else {}
-    ended = run_work(
-        _launch(url, agent, body, query, follow=follow, verbose=verbose, quiet=as_json)
+    launching = _launch(
+        url, agent, body, query, follow=follow, wait=wait, verbose=verbose, quiet=as_json
     )
+    ended = run_work(launching)
     if as_json:
         print(json.dumps(ended, indent=2))  # noqa: T201 - for programs, without any markup
-    raise typer.Exit(0 if not follow or ended["status"] == "success" else 1)
+    raise typer.Exit(0 if not (follow or wait) or ended["status"] == "success" else 1)
 
 
 def logs(
-    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
+    run_id: RunId,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show everything.")] = False,
     as_json: AsJson = False,
@@ -55,6 +61,71 @@ def logs(
     run_work(_logs(url, run_id, follow=follow, verbose=verbose, as_json=as_json))
 
 
+@runs.callback()
+def list_by_default(context: typer.Context) -> None:
+    """List runs, explain them, end them."""
+    if context.invoked_subcommand is None:
+        list_runs()
+
+
+@runs.command("list")
+def list_runs(
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
+    status: Annotated[str, typer.Option(help="Only runs in this state.")] = "",
+    mine: Annotated[bool, typer.Option("--mine", help="Only one's own.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """List runs, newest first."""
+    from appstrate.cli.why import print_runs
+
+    query = {"limit": str(limit), "status": status} | ({"user": "me"} if mine else {})
+    found = run_work(_get(url, "/api/runs", **query))
+    if as_json:
+        print(json.dumps(found["data"], indent=2))  # noqa: T201 - for programs
+    elif found["data"]:
+        print_runs(console, found["data"])
+    else:
+        console.print("There are no runs yet.")
+
+
+@runs.command("why")
+def explain(run_id: RunId, as_json: AsJson = False, url: Url = None) -> None:
+    """Say what happened to a run, and what to do about it."""
+    from appstrate.cli.why import print_why
+
+    told = run_work(_get(url, f"/api/runs/{run_id}/why"))
+    if as_json:
+        print(json.dumps(told, indent=2))  # noqa: T201 - for programs
+    else:
+        print_why(console, told)
+
+
+@runs.command("cancel")
+def cancel(run_id: RunId, url: Url = None) -> None:
+    """End a run."""
+    ended = run_work(_cancel(url, run_id))
+    console.print(f"{ended['id']}: {ended['status']}")
+
+
+async def _get(url: str | None, path: str, **query: str) -> dict[str, Any]:
+    from appstrate.cli.access import find_access
+    from appstrate.cli.client import Client
+
+    access = find_access(url)
+    async with Client(access.url, access.api_key) as client:
+        return dict(await client.get(path, **query))
+
+
+async def _cancel(url: str | None, run_id: str) -> dict[str, Any]:
+    from appstrate.cli.access import find_access
+    from appstrate.cli.client import Client
+
+    access = find_access(url)
+    async with Client(access.url, access.api_key) as client:
+        return dict(await client.post(f"/api/runs/{run_id}/cancel"))
+
+
 async def _launch(
     url: str | None,
     agent: str,
@@ -62,6 +133,7 @@ async def _launch(
     query: dict[str, str],
     *,
     follow: bool,
+    wait: bool,
     verbose: bool,
     quiet: bool,
 ) -> dict[str, Any]:
@@ -77,16 +149,29 @@ async def _launch(
             body["modelId"] = await _model(client, wanted)
         launched: dict[str, Any] = await client.post(f"/api/agents/{agent}/run", body, **query)
         out.print(f"Running {escape(agent)} as [bold]{launched['id']}[/]")
-        if not follow:
+        if not (follow or wait):
             return launched
         try:
-            ended = await follow_run(client, launched["id"], out, verbose=verbose)
+            if wait:
+                ended = await _ended(client, launched["id"])
+            else:
+                ended = await follow_run(client, launched["id"], out, verbose=verbose)
         except asyncio.CancelledError:  # ^C
             again = f"{command_name()} logs -f {launched['id']}"
             errors.print(f"\nThe run goes on; watch it again with `{again}`.")
             raise
     print_result(out, ended)
+    if ended["status"] not in ("success", "cancelled"):
+        out.print(f"Why: `{command_name()} runs why {ended['id']}`")
     return ended
+
+
+async def _ended(client: "Client", run_id: str) -> dict[str, Any]:
+    """A run, once it has ended."""
+    while True:
+        run: dict[str, Any] = await client.get(f"/api/runs/{run_id}", wait="true")
+        if run["status"] not in ("pending", "running"):
+            return run
 
 
 async def _model(client: "Client", wanted: str) -> str:

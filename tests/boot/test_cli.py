@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from appstrate.cli.follow import plain, print_line, print_result
+from appstrate.cli.why import print_why
 from support.api import PASSWORD, Api, new_owner
 from support.fake_model import Say, fake_model
 from support.packages import agent_archive, agent_manifest
@@ -269,3 +270,52 @@ def test_stopping_twice_is_no_mistake(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
 
     assert "No server runs" in shell("stop").stdout
+
+
+@pytest.mark.usefixtures("demo")
+def test_runs_are_listed_explained_and_waited_for(shell: Shell) -> None:
+    waited = shell("run", "@appstrate/hello-world", "--model", "demo", "--wait", "-i", "name=Ada")
+    assert waited.returncode == 0, waited.stderr
+    assert "Greeting Ada" not in waited.stdout
+    assert '"greeting": "Hello, Ada!"' in waited.stdout
+    [run] = json.loads(shell("runs", "list", "--limit", "1", "--json").stdout)
+    listed = shell("runs", "list", "--status", "success", "--mine")
+    assert run["id"] in listed.stdout
+    assert "@appstrate/hello-world" in shell("runs").stdout
+
+    why = shell("runs", "why", run["id"])
+    assert why.returncode == 0, why.stderr
+    assert "● the agent's program was started" in why.stdout
+    assert "→ model request → 200 in" in why.stdout
+    assert "The run succeeded." in why.stdout
+    told = json.loads(shell("runs", "why", run["id"], "--json").stdout)
+    assert told["cause"] == "succeeded"
+    over = shell("runs", "cancel", run["id"])
+    assert over.returncode == 1
+    assert "has ended already" in over.stderr
+
+
+def test_a_failure_is_printed_with_its_remedy() -> None:
+    told = {
+        "runId": "run_1",
+        "status": "failed",
+        "error": "the model API answered 401: no\x1b[2J",
+        "summary": "The provider refused the credential.",
+        "remedy": "Check the key.",
+        "output": ["last words"],
+        "phases": [{"name": "created", "at": "2026-01-01"}, {"name": "output", "at": None}],
+        "timeline": [
+            {"after": 0, "kind": "phase", "level": "info", "text": "the run was created"},
+            {"after": 1500, "kind": "model", "level": "error", "text": "model request → 401"},
+        ],
+    }
+    page = io.StringIO()
+    print_why(Console(file=page, width=100), told)
+    lines = page.getvalue().splitlines()
+
+    assert lines[0] == "Run run_1: failed"
+    assert lines[2].split() == ["1.500", "s", "→", "model", "request", "→", "401"]
+    assert "  never reached: output" in lines
+    assert "  last words" in lines
+    assert lines[-1] == "What to do: Check the key."
+    assert "\x1b" not in page.getvalue()
