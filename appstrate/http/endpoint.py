@@ -42,7 +42,8 @@ def endpoint(route: Route, body_limit: int) -> Handler:
             route=route,
         )
         found = call.authentication = await authenticate(request, at, cookies, route.scope)
-        request[VERSION] = choose_version(request)
+        chosen = found.caller.api_version if found is not None else None
+        request[VERSION] = choose_version(request, chosen)
         if route.permission is not None:
             call.caller.require(route.permission)
         response = await once(call, lambda: _carry_out(call))

@@ -1,6 +1,11 @@
 """Organizations, their settings and their end; applications; profiles."""
 
+from typing import Any
+
+import pytest
+
 from appstrate.boot import Server
+from appstrate.http import versions
 from support.api import PASSWORD, Api, new_owner, new_user
 from support.fake_model import FakeModel, Hang
 from support.foreign import new_things
@@ -149,3 +154,33 @@ async def test_a_first_password_is_set_once(server: Server) -> None:
     assert (taken.status, taken.code) == (409, "password_already_set")
     assert (short.status, short.fields) == (400, {"password": "out_of_range"})
     assert (given.status, signed_in.status) == (204, 200)
+
+
+async def test_the_version_an_organization_chose_is_spoken_where_a_request_names_none(
+    owner: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = "2025-01-01"
+    monkeypatch.setattr(versions, "VERSIONS", versions.VERSIONS | {old})
+    key = await owner.with_key()
+    path = f"/api/orgs/{owner.org['id']}/settings"
+    assert (await key.get("/api/agents")).headers["Appstrate-Version"] == versions.API_VERSION
+
+    assert (await owner.put(path, {"api_version": old})).status == 200
+    for somebody in (owner, key):
+        assert (await somebody.get("/api/agents")).headers["Appstrate-Version"] == old
+    named = {"Appstrate-Version": versions.API_VERSION}
+    answer = await key.get("/api/agents", headers=named)
+    assert answer.headers["Appstrate-Version"] == versions.API_VERSION
+
+
+async def test_the_last_use_of_a_key_is_written_in_batches(owner: Api, server: Server) -> None:
+    key = await owner.with_key()
+    for _ in range(3):
+        assert (await key.get("/api/agents")).status == 200
+    before = (await owner.get("/api/api-keys")).json["data"][0]["lastUsedAt"]
+    accounts: Any = server.at.accounts._actor
+    await accounts._authenticator.write_uses()
+    after = (await owner.get("/api/api-keys")).json["data"][0]["lastUsedAt"]
+
+    assert before is None
+    assert after is not None

@@ -40,7 +40,11 @@ class RoleBody(msgspec.Struct, kw_only=True):
 
 @routes.add("POST", MEMBERS, Scope.MEMBER, "members:invite", body=InviteBody, status=201)
 async def invite(call: Call, body: InviteBody) -> Invitation:
-    """Invite an address. The link to pass on is /invite/{token}; it counts for seven days."""
+    """Invite an address.
+
+    The token in the answer is to be passed on. It counts for seven days and for this address only,
+    at `/invite/{token}/accept`.
+    """
     message = Invite(caller=call.caller, email=body.email, role=body.role)
     return await call.at.members.ask(message)
 
