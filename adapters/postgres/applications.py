@@ -7,7 +7,7 @@ import asyncpg
 from actors.accounts import ApiKey, Application, Deletion, NewKey
 from actors.contract import pick
 from actors.ids import ApiKeyId, ApplicationId, OrgId, UserId
-from adapters.postgres.pool import Pool
+from adapters.postgres.pool import Pool, refusing_deleted
 
 APPLICATION = "id, org_id, name, is_default, settings, created_by, created_at, updated_at"
 
@@ -28,6 +28,7 @@ class PostgresApplicationRecords:
         )
         return [Application(**dict(row)) for row in rows]
 
+    @refusing_deleted
     async def add_application(
         self, org: OrgId, application: ApplicationId, name: str, settings: Any, user: UserId
     ) -> Application:
@@ -84,6 +85,7 @@ class PostgresApplicationRecords:
             await connection.execute("DELETE FROM applications WHERE id = $1", application)
             return "deleted"
 
+    @refusing_deleted
     async def add_key(self, key: NewKey) -> None:
         await self._pool.execute(
             """

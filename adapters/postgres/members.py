@@ -6,7 +6,7 @@ from actors.accounts import Invitation, KeptInvitation, Member, Organization, Ro
 from actors.contract import pick
 from actors.ids import OrgId, UserId
 from adapters.postgres.organizations import INVITATION, MEMBER
-from adapters.postgres.pool import Pool
+from adapters.postgres.pool import Pool, refusing_deleted
 
 KEPT = f"""
     SELECT {INVITATION}, i.status, o.name AS org_name,
@@ -69,6 +69,7 @@ class PostgresMemberRecords:
         )
         return (False, False) if row is None else (True, row["is_member"])
 
+    @refusing_deleted
     async def invite(self, org: OrgId, invited_by: UserId, invitation: Invitation) -> None:
         async with self._pool.transaction() as connection:
             # One invitation at a time: a second one of the same address must see the first.

@@ -4,6 +4,18 @@ from typing import Any
 
 import pytest
 
+from actors.accounts import (
+    ApplicationSettings,
+    Caller,
+    CreateApiKey,
+    CreateApplication,
+    Invite,
+    ReadOrganizationSettings,
+    RenameOrganization,
+    ShowOrganization,
+)
+from actors.ids import ApplicationId, OrgId
+from actors.runtime import Conflict, NotFound
 from appstrate.boot import Server
 from appstrate.http import versions
 from support.api import PASSWORD, Api, new_owner, new_user
@@ -184,3 +196,31 @@ async def test_the_last_use_of_a_key_is_written_in_batches(owner: Api, server: S
 
     assert before is None
     assert after is not None
+
+
+async def test_what_is_added_to_what_is_gone_is_refused(owner: Api, server: Server) -> None:
+    """A request that was let in a moment before its organization was deleted."""
+    caller = Caller(
+        user=(await owner.get("/api/profile")).json["id"],
+        email=owner.email,
+        org=OrgId(owner.org["id"]),
+        role="owner",
+        application=ApplicationId(owner.application["id"]),
+        permissions=frozenset({"members:invite"}),
+    )
+    assert (await owner.delete(f"/api/orgs/{owner.org['id']}")).status == 204
+    at, settings = server.at, ApplicationSettings()
+    for asking in (
+        at.applications.ask(CreateApiKey(caller=caller, name="late")),
+        at.applications.ask(CreateApplication(caller=caller, name="late", settings=settings)),
+        at.members.ask(Invite(caller=caller, email="late@example.com", role="viewer")),
+    ):
+        with pytest.raises(Conflict):
+            await asking
+    for reading in (
+        at.organizations.ask(ShowOrganization(caller=caller)),
+        at.organizations.ask(RenameOrganization(caller=caller, name="late")),
+        at.organizations.ask(ReadOrganizationSettings(caller=caller)),
+    ):
+        with pytest.raises(NotFound):
+            await reading
