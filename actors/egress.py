@@ -6,6 +6,7 @@ and the names that stand for them, unless the operator has allowed the host.
 
 import ipaddress
 import socket
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,7 +27,8 @@ _BLOCKED_V6 = [
     ipaddress.IPv6Network(network)
     for network in (
         *("::/128", "::1/128", "fe80::/10", "fc00::/7", "fec0::/10", "ff00::/8"),
-        *("2001::/32", "2002::/16", "64:ff9b::/96", "64:ff9b:1::/48"),
+        *("2001::/32", "2002::/16", "64:ff9b::/96", "64:ff9b:1::/48", "::ffff:0:0:0/96"),
+        *("100::/64", "2001:db8::/32"),
     )
 ]
 
@@ -81,6 +83,21 @@ class Egress(msgspec.Struct, frozen=True, kw_only=True):
         if self.loopback and address.is_loopback:
             return True
         return not is_internal(address)
+
+    def pinned(self, host: str, addresses: Iterable[str]) -> list[str]:
+        """The addresses to connect to instead of the name they were resolved from, IPv4 first.
+
+        Refuses with `blocked_url` when any of them is blocked.
+        """
+        parsed = [(text, parse_address(text)) for text in dict.fromkeys(addresses)]
+        for text, address in parsed:
+            if address is None or not self.allows_address(host, address):
+                raise Rejected(
+                    f"{host} resolves to {text}, which is this machine or a private network: list "
+                    "the host in EGRESS_ALLOW_INTERNAL_HOSTS to allow it",
+                    code="blocked_url",
+                )
+        return sorted((text for text, _ in parsed), key=lambda text: ":" in text)
 
 
 def parse_address(host: str) -> Address | None:

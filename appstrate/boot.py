@@ -6,20 +6,23 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
 from aiohttp import web
+from msgspec.structs import replace
 
 from actors.accounts import IsClaimOpen
 from actors.addresses import Addresses, new_addresses
 from actors.ids import InstanceId
 from actors.runs import DrainRuns, Identity, Places
 from actors.runtime import AskError, Refusal, Supervisor
+from actors.sidecar_pool import Wall
 from adapters.local.instance import InstanceLock, claim_instance
 from appstrate.http.app import build_application
 from appstrate.http.gate import Gate
@@ -27,9 +30,11 @@ from appstrate.http.routes import every_route
 from appstrate.http.routes.document import document_routes
 from appstrate.http.routes.status import ServerInfo, status_routes
 from appstrate.settings import Settings
+from appstrate.sidecar.destinations import Destinations, UpstreamProxy
+from appstrate.sidecar.forward_proxy import ForwardProxy, LocalDoorkeeper
 from appstrate.sidecar.proxy import ModelProxy
 from appstrate.sidecar.upstream import LocalUpstreams
-from appstrate.tiers import describe, plan
+from appstrate.tiers import describe, plan, walls
 
 log = structlog.get_logger("boot")
 
@@ -92,27 +97,23 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
     url = settings.app_url or local_url
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(lock.release)
+        found = await asyncio.to_thread(walls, settings)
+        _tell_walls(found.walls)
         tier, reasons = describe(settings)
         info = ServerInfo(
             version=settings.version or version("appstrate"),
             commit=settings.commit,
             tier=tier,
             reasons=reasons,
+            walls=found.walls,
         )
         routes = [*every_route(), *status_routes(info, gate, lambda: url)]
         routes += document_routes(routes, info.version)
         application = build_application(settings.http(url), at, gate, routes)
         listeners = [await _listen(stack, application, listening)]
-        proxy = ModelProxy(
-            LocalUpstreams(at.run_sink, at.credentials, at.run_evidence), settings.egress
-        )
-        # A run that goes away takes its calls with it: nobody else waits for their answers.
-        listeners += [await _listen(stack, proxy.application(), _loopback(), deserted=True)]
-        places = Places(
-            platform_url=settings.platform_url or local_url,
-            proxy_url=listeners[1].url,
-        )
-        chosen = plan(settings, at, identity, lambda: places)
+        of_runs, places = await _listen_to_runs(stack, settings, at, (local_url, url))
+        listeners.append(of_runs)
+        chosen = plan(settings, at, identity, lambda: places, found.sandbox)
         supervisor = Supervisor(
             chosen.children(at),
             boot_within=BOOT_SECONDS,
@@ -131,6 +132,20 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
         stack.push_async_callback(server.drain, 0)
         server.unclaimed = await at.accounts.ask(IsClaimOpen())
         yield server
+
+
+def _place(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _tell_walls(walls: Iterable[Wall]) -> None:
+    """One line for each wall around runs, and what would raise those that are missing."""
+    for wall in walls:
+        if wall.up:
+            log.info("wall around runs", wall=wall.name, how=wall.how)
+        else:
+            log.warning("no wall around runs", wall=wall.name, why=wall.how, remedy=wall.remedy)
 
 
 async def serve(settings: Settings, started: Callable[[Server], None]) -> None:
@@ -229,6 +244,31 @@ def _loopback() -> socket.socket:
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.bind(("127.0.0.1", 0))
     return listening
+
+
+async def _listen_to_runs(
+    stack: contextlib.AsyncExitStack, settings: Settings, at: Addresses, urls: tuple[str, str]
+) -> tuple[Listener, Places]:
+    """Open what only runs use: the model proxy and the forward proxy, on this machine alone."""
+    model_proxy = ModelProxy(
+        LocalUpstreams(at.run_sink, at.credentials, at.run_evidence), settings.egress
+    )
+    # A run that goes away takes its calls with it: nobody else waits for their answers.
+    listener = await _listen(stack, model_proxy.application(), _loopback(), deserted=True)
+    upstream = settings.upstream_proxy
+    platform_url = settings.platform_url or urls[0]
+    destinations = Destinations(
+        # What models may be reached on this machine is no business of the runs themselves.
+        replace(settings.egress, loopback=False),
+        platform=frozenset(_place(url) for url in (platform_url, *urls)),
+        upstream=UpstreamProxy.of(upstream) if upstream else None,
+    )
+    forward_proxy, listening = ForwardProxy(LocalDoorkeeper(at.run_sink), destinations), _loopback()
+    egress_url = _url("127.0.0.1", listening)
+    await forward_proxy.start(listening)
+    stack.push_async_callback(forward_proxy.stop)
+    places = Places(platform_url=platform_url, proxy_url=listener.url, egress_url=egress_url)
+    return listener, places
 
 
 async def _listen(

@@ -15,7 +15,7 @@ from actors.models import SystemModels, read_system_models
 from actors.packages import BundleLimits, Policy, Trust, TrustedKey, public_key_problem
 from actors.runs import Capacity, InlineLimits, Liveness, RunLimits
 from adapters.local.machine import memory_bytes, processors, runs_carried
-from adapters.local.settings import LocalExecutorSettings, LocalStorageSettings
+from adapters.local.settings import LocalExecutorSettings, LocalStorageSettings, SandboxMode
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
 from appstrate.admission import Claim, read_access
 from appstrate.environment import Reader, SettingsError
@@ -51,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tool_result_bytes: int
     instance: str | None
     platform_url: str | None
+    upstream_proxy: str | None
     shutdown_seconds: float
     system_packages: tuple[Path, ...]
     database: EmbeddedSettings | ExternalSettings
@@ -117,6 +118,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     if platform_url and not platform_url.startswith("http:"):
         why = "must begin with http://: runs reach this server itself, which speaks no TLS"
         read.problem("PLATFORM_API_URL", why)
+    storage = Path(read.text("FS_STORAGE_PATH", str(data_dir / "storage"))).expanduser()
     keys, generated = read_keys(read, data_dir, required=production == "production")
     access, claim = read_access(read, keys)
     settings = Settings(
@@ -135,10 +137,13 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         shutdown_seconds=read.integer("SHUTDOWN_TIMEOUT_SECONDS", 40, least=1, most=3600),
         system_packages=_folders(variables.get("SYSTEM_PACKAGES_DIR")),
         database=_database(read, data_dir),
-        storage=LocalStorageSettings(
-            root=Path(read.text("FS_STORAGE_PATH", str(data_dir / "storage"))).expanduser()
+        storage=LocalStorageSettings(root=storage),
+        executor=LocalExecutorSettings(
+            root=data_dir / "runs",
+            sandbox=cast("SandboxMode", read.choice("RUN_SANDBOX", get_args(SandboxMode))),
+            hidden=(data_dir, storage),
         ),
-        executor=LocalExecutorSettings(root=data_dir / "runs"),
+        upstream_proxy=_upstream_proxy(read),
         pool_size=read.integer("SIDECAR_POOL_SIZE", 2, most=100),
         capacity=_capacity(read),
         liveness=_liveness(read),
@@ -244,6 +249,23 @@ def _bundle_limits(read: Reader) -> BundleLimits:
         ),
         packages=raised("APPSTRATE_BUNDLE_MAX_PACKAGES", usual.packages),
     )
+
+
+def _upstream_proxy(read: Reader) -> str | None:
+    url = read.variables.get("PROXY_URL")
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme == "http" and parts.hostname and not parts.path.strip("/")
+        _ = parts.port
+    except ValueError:
+        usable = None
+    if not usable:
+        # Not repeated: it may hold a password.
+        read.problem("PROXY_URL", "must be http://[user:password@]host:port")
+        return None
+    return url
 
 
 def _folders(text: str | None) -> tuple[Path, ...]:

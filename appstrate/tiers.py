@@ -39,12 +39,14 @@ from actors.runtime import Child
 from actors.sidecar_pool import SidecarPool
 from actors.storage import Storage
 from actors.vault import Vault
-from adapters.local.executor import LocalExecutor
+from adapters.local.executor import LIBRARIES, LocalExecutor
 from adapters.local.limiter import LocalLimiter
 from adapters.local.pubsub import LocalPubSub
 from adapters.local.queue import LocalQueue
+from adapters.local.sandbox import Sandbox
 from adapters.local.sidecar_pool import LocalSidecarPool
 from adapters.local.storage import LocalStorage
+from adapters.local.trial import Found, find_sandbox
 from adapters.postgres.accounts import PostgresAccountRecords
 from adapters.postgres.agents import PostgresSetupRecords
 from adapters.postgres.applications import PostgresApplicationRecords
@@ -70,6 +72,7 @@ from appstrate.settings import Settings
 from appstrate.sidecar.model_probe import HttpModelProbe
 
 AGENT_PROGRAM = Path(__file__).with_name("agent") / "__main__.py"
+AGENT_PARTS = (AGENT_PROGRAM.parent, Path(__file__).with_name("__init__.py"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +115,30 @@ class Plan:
 
 
 def plan(
-    settings: Settings, at: Addresses, identity: Identity, places: Callable[[], Places]
+    settings: Settings,
+    at: Addresses,
+    identity: Identity,
+    places: Callable[[], Places],
+    sandbox: Sandbox | None = None,
 ) -> Plan:
     """What to boot for these settings."""
     pool = Pool()
-    chosen = in_process(settings, at, identity, places, pool)
+    executor = LocalExecutor(
+        settings.executor,
+        identity.instance,
+        AGENT_PROGRAM,
+        sandbox=sandbox,
+        ports=lambda: places().ports,
+    )
+    chosen = in_process(settings, at, identity, places, (pool, executor))
     if isinstance(settings.database, ExternalSettings):
         chosen = with_database(chosen, settings.database, pool)
     return chosen
+
+
+def walls(settings: Settings) -> Found:
+    """The walls around runs that this host allows. Raises `SandboxError`; takes a moment."""
+    return find_sandbox(settings.executor, AGENT_PROGRAM, LIBRARIES, AGENT_PARTS)
 
 
 def describe(settings: Settings) -> tuple[str, list[tuple[str, str]]]:
@@ -146,11 +165,12 @@ def in_process(
     at: Addresses,
     identity: Identity,
     places: Callable[[], Places],
-    pool: Pool,
+    means: tuple[Pool, LocalExecutor],
 ) -> Plan:
     """Nothing installed: an embedded database, this process, this disk."""
     from adapters.postgres.database import EmbeddedDatabase
 
+    pool, executor = means
     keys = settings.keys
     vault = Vault(keys.encryption, keys.encryption_active)
     probe = HttpModelProbe(settings.egress)
@@ -159,7 +179,6 @@ def in_process(
     runs, evidence = PostgresRunRecords(pool), PostgresEvidenceRecords(pool)
     executions = PostgresExecutionRecords(pool)
     packages = PostgresPackageRecords(pool)
-    executor = LocalExecutor(settings.executor, identity.instance, AGENT_PROGRAM)
     live_run = partial(
         LiveRun,
         records=runs,

@@ -63,6 +63,7 @@ from actors.runs.run_log import RunLog as RunLog
 from actors.runs.run_manager import Admit as Admit
 from actors.runs.run_manager import CancelRun as CancelRun
 from actors.runs.run_manager import RunManager as RunManager
+from actors.runs.run_sink import AuthorizeEgress as AuthorizeEgress
 from actors.runs.run_sink import AuthorizeModelCall as AuthorizeModelCall
 from actors.runs.run_sink import FinalizeRun as FinalizeRun
 from actors.runs.run_sink import Heartbeat as Heartbeat

@@ -1,6 +1,7 @@
 """What a run's program is told: the environment of the run protocol."""
 
 from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -12,10 +13,19 @@ Environment = Callable[[RunPlan, str], Mapping[str, str]]
 
 
 class Places(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run reaches the platform, and the model proxy. Known once the ports are bound."""
+    """Where a run reaches the platform, the model proxy and the forward proxy. Known once the
+    ports are bound.
+    """
 
     platform_url: str
     proxy_url: str
+    egress_url: str
+
+    @property
+    def ports(self) -> list[int]:
+        """All that a run has to connect to."""
+        urls = map(urlsplit, (self.platform_url, self.proxy_url, self.egress_url))
+        return sorted({url.port or 80 for url in urls})
 
 
 def environment(
@@ -59,7 +69,16 @@ def environment(
         "MODEL_TEMPERATURE": None if temperature is None else f"{temperature:g}",
         "MODEL_REASONING_LEVEL": model.generation.reasoning_level,
     }
+    told |= _proxies(where.egress_url, plan.run, secrets.egress_token(plan.run))
     return told | {name: value for name, value in optional.items() if value is not None}
+
+
+def _proxies(url: str, user: str, password: str) -> dict[str, str]:
+    """What tells programs of a proxy, in both spellings that are in use."""
+    scheme, _, place = url.partition("://")
+    full = f"{scheme}://{user}:{password}@{place}"
+    told = {"HTTP_PROXY": full, "HTTPS_PROXY": full, "NO_PROXY": "localhost,127.0.0.1,::1"}
+    return told | {name.lower(): value for name, value in told.items()}
 
 
 def _json(value: object) -> str:

@@ -75,8 +75,15 @@ class AuthorizeModelCall(Request["RunSink", ModelRoute], frozen=True, kw_only=Tr
     token: str
 
 
+class AuthorizeEgress(Request["RunSink", None], frozen=True, kw_only=True):
+    """Refuse a run's password for the forward proxy when it is wrong, or the run has ended."""
+
+    run: RunId
+    token: str
+
+
 RunSinkMessage: TypeAlias = (
-    IngestEvent | FinalizeRun | Heartbeat | ReadDefinition | AuthorizeModelCall
+    IngestEvent | FinalizeRun | Heartbeat | ReadDefinition | AuthorizeModelCall | AuthorizeEgress
 )
 
 
@@ -122,6 +129,8 @@ class RunSink(Actor):
                 return await self._definition(message.signed)
             case AuthorizeModelCall():
                 return await self._model_route(message.token)
+            case AuthorizeEgress():
+                return await self._authorize_egress(message)
             case _:
                 assert_never(message)
 
@@ -169,6 +178,12 @@ class RunSink(Actor):
             script=meta.get("dev.appstrate/demo"),
             input=plan.input,
         )
+
+    async def _authorize_egress(self, message: AuthorizeEgress) -> None:
+        self._secrets.check_egress(message.run, message.token)
+        facts = await self._records.facts(message.run)
+        if facts is None or facts.closed:
+            raise Rejected("the run has ended", code="unauthorized")
 
     async def _verified(self, signed: SignedRequest, *, closed_too: bool = False) -> RunFacts:
         facts, secret = await self._facts(signed.run)

@@ -80,6 +80,17 @@ class RunSecrets:
         """The bearer token of a run."""
         return f"{run}.{_mac(self._token_keys[0], run)}"
 
+    def egress_token(self, run: RunId) -> str:
+        """The password of a run for the forward proxy; it opens nothing else."""
+        return _mac(self._token_keys[0], f"egress {run}")
+
+    def check_egress(self, run: RunId, token: str) -> None:
+        """Refuse a password that is not this run's, with `unauthorized`."""
+        expected = [_mac(key, f"egress {run}").encode() for key in self._token_keys]
+        fits = [hmac.compare_digest(mac, token.encode()) for mac in expected]
+        if not any(fits):
+            raise Rejected("this is not the password of the run", code="unauthorized")
+
     def run_of(self, token: str) -> RunId:
         """The run a token belongs to; refuses with `unauthorized`."""
         run, _, mac = token.rpartition(".")

@@ -5,6 +5,8 @@ from typing import Literal
 
 import msgspec
 
+SandboxMode = Literal["auto", "off", "required"]
+
 
 class LocalStorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The directory that holds the blobs."""
@@ -20,5 +22,5 @@ class LocalExecutorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     root: Path
-    sandbox: Literal["auto", "off", "required"] = "off"
+    sandbox: SandboxMode = "off"
     hidden: tuple[Path, ...] = ()

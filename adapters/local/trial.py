@@ -29,7 +29,7 @@ LANDLOCK_SCOPES = 6
 COUNTED_APART = (5, 14)
 
 
-class SandboxError(Exception):
+class SandboxError(RuntimeError):
     """A wall that is required does not stand; the message names it and what would raise it."""
 
 

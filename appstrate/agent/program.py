@@ -25,6 +25,8 @@ from appstrate.agent.tools.shell import shell_tool
 from appstrate.agent.workspace import BundleError, unpack_skills
 
 SECRETS = ("APPSTRATE_SINK_URL", "APPSTRATE_SINK_FINALIZE_URL", "APPSTRATE_SINK_SECRET")
+# What the programs of a run find their way to the internet by.
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 HERE = ("output", "log", "note", "pin")
 
 
@@ -40,6 +42,7 @@ def run_assignment() -> None:
         _fatal(str(error))
     for name in (*SECRETS, "MODEL_API_KEY"):
         os.environ.pop(name, None)
+    os.environ.update({name: variables[name] for name in PROXIES if name in variables})
     asyncio.run(_live(settings, began))
 
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actors.runtime import Refusal
+from adapters.local.trial import SandboxError
 from adapters.postgres.embedded import EmbeddedPostgresError, binaries
 from adapters.postgres.settings import ExternalSettings
 from appstrate.cli.access import data_dir
 from appstrate.cli.background import running_server
 from appstrate.environment import SettingsError, read_environment
 from appstrate.settings import Settings, read_settings
-from appstrate.tiers import describe
+from appstrate.tiers import describe, walls
 
 GIB = 1024**3
 
@@ -42,6 +43,7 @@ async def examine() -> list[Finding]:
     findings += [Finding(name, ok=None, told=why) for name, why in reasons]
     looks: list[Callable[[Settings], Finding]] = [_data, _disk, _database, _secrets, _tools]
     findings += [look(settings) for look in looks]
+    findings += _walls(settings)
     findings.append(await _server())
     return findings
 
@@ -93,6 +95,22 @@ def _tools(_: Settings) -> Finding:
     missing = [name for name in ("bash", "git") if shutil.which(name) is None]
     told = f"agents will not find {', '.join(missing)}" if missing else "bash and git are there"
     return Finding("Tools for agents", ok=not missing or None, told=told)
+
+
+def _walls(settings: Settings) -> list[Finding]:
+    """What stands between runs and this machine, one by one."""
+    try:
+        found = walls(settings).walls
+    except SandboxError as error:
+        return [Finding("Walls around runs", ok=False, told=str(error))]
+    return [
+        Finding(
+            f"Wall: {wall.name}",
+            ok=True if wall.up else None,
+            told=wall.how + (f". To raise it: {wall.remedy}" if wall.remedy else ""),
+        )
+        for wall in found
+    ]
 
 
 async def _server() -> Finding:

@@ -17,8 +17,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from actors.egress import Egress, parse_address
-from actors.runtime import AskError, Refusal, Unavailable
+from actors.egress import Egress
+from actors.runtime import AskError, Refusal, Rejected, Unavailable
 from appstrate.sidecar.alias import (
     MOST_REQUEST_BYTES,
     Alias,
@@ -59,13 +59,10 @@ class GuardedResolver(AbstractResolver):
 
     async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
         found = await self._resolver.resolve(host, port, family)  # type: ignore[arg-type]
-        for result in found:
-            address = parse_address(result["host"])
-            if address is None or not self._egress.allows_address(host, address):
-                raise BlockedAddressError(
-                    f"{host} resolves to {result['host']}, which is this machine or a private "
-                    "network: list the host in EGRESS_ALLOW_INTERNAL_HOSTS to allow it"
-                )
+        try:
+            self._egress.pinned(host, (result["host"] for result in found))
+        except Rejected as refusal:
+            raise BlockedAddressError(refusal.detail) from None
         return found
 
     async def close(self) -> None:

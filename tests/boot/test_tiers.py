@@ -17,7 +17,7 @@ from appstrate.tiers import Plan, describe, plan
 
 def planned(settings: Settings) -> Plan:
     identity = Identity(instance=InstanceId("1"), boot="b")
-    places = Places(platform_url="http://x", proxy_url="http://y")
+    places = Places(platform_url="http://x", proxy_url="http://y", egress_url="http://z")
     return plan(settings, new_addresses(), identity, lambda: places)
 
 

@@ -10,6 +10,7 @@ from yarl import URL
 
 from actors.addresses import Addresses
 from actors.runs import Identity, Places
+from adapters.local.sandbox import Sandbox
 from appstrate.boot import Server, serving
 from appstrate.http.routes import every_route
 from appstrate.settings import Settings, read_settings
@@ -205,7 +206,11 @@ async def test_the_gate_is_closed_until_everything_runs(
     looking: list[asyncio.Task[None]] = []
 
     def spying(
-        given: Settings, at: Addresses, identity: Identity, places: Callable[[], Places]
+        given: Settings,
+        at: Addresses,
+        identity: Identity,
+        places: Callable[[], Places],
+        sandbox: Sandbox,
     ) -> Plan:
         # Called when the ports are bound and no actor runs yet.
         async def look() -> None:
@@ -216,7 +221,7 @@ async def test_the_gate_is_closed_until_everything_runs(
                 seen.append((path, answer.status, told, answer.headers.get("Retry-After", "")))
 
         looking.append(asyncio.create_task(look()))
-        return plan(given, at, identity, places)
+        return plan(given, at, identity, places, sandbox)
 
     monkeypatch.setattr("appstrate.boot.plan", spying)
     async with serving(settings) as server:

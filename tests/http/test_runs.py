@@ -285,16 +285,13 @@ async def test_a_run_out_of_time_is_a_timeout_and_keeps_its_output(
     assert 900 < run["duration"] < 5000
 
 
-async def test_an_agent_that_dies_fails_the_run_with_its_last_words(
-    owner: Api, fake: FakeModel
-) -> None:
-    kill = "echo 'out of luck' > /proc/$PPID/fd/2; kill -9 $PPID"
+async def test_an_agent_that_dies_fails_the_run(owner: Api, fake: FakeModel) -> None:
+    kill = "kill -9 $PPID"
     await owner.new_model(fake, fake.script("dying", Say("", {"bash": {"command": kill}})))
     run = await owner.finished(await owner.new_agent("dying"))
 
     assert run["status"] == "failed"
     assert "was killed by SIGKILL" in run["error"]
-    assert "out of luck" in run["error"]
 
 
 async def test_the_first_output_that_fits_is_the_end_of_everything(

@@ -14,6 +14,7 @@ from actors.addresses import Addresses, every_address
 from actors.database import CheckDatabase
 from actors.runtime import AskError, Refusal
 from actors.runtime.address import State
+from actors.sidecar_pool import Wall
 from appstrate.http.call import Call, Media, Routes, Scope
 from appstrate.http.codec import json_response
 from appstrate.http.gate import Gate
@@ -23,12 +24,15 @@ CHECK_SECONDS = 2.0
 
 
 class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server knows about itself. `reasons` has a line per capability and its choice."""
+    """What the server knows about itself. `reasons` has a line per capability and its choice,
+    `walls` what stands between runs and this machine.
+    """
 
     version: str
     commit: str | None
     tier: str
     reasons: list[tuple[str, str]]
+    walls: tuple[Wall, ...] = ()
 
 
 Status: TypeAlias = Literal["healthy", "degraded", "unhealthy"]
@@ -58,6 +62,7 @@ def status_routes(info: ServerInfo, gate: Gate, url: Callable[[], str]) -> Route
             )
             return json_response(answer, 503)
         checks = await check(call.at)
+        checks["agents"]["walls"] = {w.name: {"up": w.up, "how": w.how} for w in info.walls}
         answer = Health(
             status=overall(checks),
             version=version,
