@@ -100,6 +100,17 @@ PROVIDERS = {
             overridable=True,
             featured=True,
         ),
+        # The same provider and models by its other protocol, which carries a model's thoughts from
+        # one turn to the next; not every server that copies the first one speaks it.
+        msgspec.structs.replace(
+            _provider(
+                *("openai-responses", "OpenAI (responses)", "https://api.openai.com/v1"),
+                "https://platform.openai.com/docs/api-reference/responses",
+                "openai-responses",
+                overridable=True,
+            ),
+            models=CATALOGUE.get("openai", []),
+        ),
         _provider(
             *("anthropic", "Anthropic", "https://api.anthropic.com", "https://docs.anthropic.com"),
             "anthropic-messages",

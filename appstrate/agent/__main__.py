@@ -19,14 +19,28 @@ def prepare() -> None:
     if ROOT not in sys.path:
         sys.path.insert(0, ROOT)
     sys.path.extend(sys.argv[1:])
-    # OpenSSL costs 8 ms and 1.5 MB; an agent speaks plain HTTP to its own server only, and Python
-    # brings the one digest it needs.
-    sys.modules["ssl"] = sys.modules["_hashlib"] = None  # type: ignore[assignment]
+    # OpenSSL costs 8 ms and 3 MB; an agent speaks plain HTTP to its own server only, and most
+    # Pythons bring digests of their own.
+    left_out = ("ssl", "_hashlib") if brings_digests() else ("ssl",)
+    for name in left_out:
+        sys.modules[name] = None  # type: ignore[assignment]
     import asyncio  # noqa: F401, PLC0415
     import hashlib  # noqa: F401, PLC0415
     import hmac  # noqa: F401, PLC0415
 
-    del sys.modules["ssl"], sys.modules["_hashlib"]
+    for name in left_out:
+        del sys.modules[name]
+
+
+def brings_digests() -> bool:
+    """Whether hashlib can do without OpenSSL; it imports these modules in any case."""
+    sha2 = ("_sha2",) if sys.version_info >= (3, 12) else ("_sha256", "_sha512")
+    try:
+        for name in ("_md5", "_sha1", "_sha3", "_blake2", *sha2):
+            __import__(name)
+    except ImportError:
+        return False
+    return True
 
 
 def main() -> None:

@@ -207,3 +207,14 @@ async def test_all_of_a_flood_is_kept_in_a_file(tmp_path: Path) -> None:
     assert kept.read_text() == "".join(f"{n}\n" for n in range(1, 100_001))
     assert await call(tmp_path, "bash", command="echo short") == "short"
     assert len(list((tmp_path / "resources").iterdir())) == 1
+
+
+async def test_lines_nobody_asked_for_are_not_counted_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appstrate.agent.tools.files.MOST_SCANNED", 1000)
+    (tmp_path / "long").write_text("line\n" * 5000)
+    text = await call(tmp_path, "read", path="long", limit=2)
+
+    assert text == "line\nline\n\n[there are more lines; go on with offset 3]"
+    assert (await call(tmp_path, "read", path="long", offset=4999)) == "line\nline\n"

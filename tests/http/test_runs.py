@@ -18,7 +18,7 @@ TYPED = {k: v for k, v in typed_agent_manifest().items() if k in ("input", "outp
 DELIVER = Say("Done.", {"output": {"data": {"summary": "all is well", "score": 1}}})
 
 
-@pytest.mark.parametrize("provider", ["openai-compatible", "anthropic"])
+@pytest.mark.parametrize("provider", ["openai-compatible", "openai-responses", "anthropic"])
 async def test_the_central_path(owner: Api, fake: FakeModel, provider: str) -> None:
     """Sign up, organization, credential, model, agent, key, run: as a client would."""
     name = fake.script(
@@ -55,10 +55,10 @@ async def test_the_central_path(owner: Api, fake: FakeModel, provider: str) -> N
     assert ("progress", "Tool result: bash") in told
     assert lines[-1]["event"] == "run_completed"
     assert [line["id"] for line in lines] == sorted(line["id"] for line in lines)
-    await _check_requests(fake, name, provider)
+    await _check_requests(fake, name)
 
 
-async def _check_requests(fake: FakeModel, name: str, provider: str) -> None:
+async def _check_requests(fake: FakeModel, name: str) -> None:
     headers, first = next(r for r in fake.requests if r[1]["model"] == name)
     secret = headers.get("X-Api-Key") or headers.get("x-api-key") or headers["Authorization"]
     assert "sk-real" in secret
@@ -68,7 +68,7 @@ async def _check_requests(fake: FakeModel, name: str, provider: str) -> None:
     last = json.dumps(fake.requests_of(name)[-1])
     assert "found" in last
     tools = first["tools"]
-    names = {t["name"] if provider == "anthropic" else t["function"]["name"] for t in tools}
+    names = {t.get("function", t)["name"] for t in tools}
     assert names == {"read", "write", "edit", "bash", "grep", "find", "ls", "output", "log"}
 
 

@@ -10,6 +10,7 @@ from appstrate.agent.models.turn import Image, Json, Seen, Tool, ToolError
 LINES = 2000
 BYTES = 50 * 1024
 SNIFFED = 8192
+MOST_SCANNED = 64 * 2**20
 LARGEST_IMAGE = 4 * 2**20
 LARGEST_EDIT = 16 * 2**20
 PICTURES = {
@@ -160,12 +161,15 @@ def _show(path: Path, mime: str, *, sees: bool) -> Seen:
 def _read_text(path: Path, offset: int, limit: int) -> str:
     chosen: list[str] = []
     size = number = shown = 0
-    fresh, full = True, False
+    fresh, full, scanned = True, False, 0
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
         # In pieces: a line without end is never held as a whole.
         while piece := file.readline(BYTES):
             number += fresh
             fresh = piece.endswith("\n")
+            scanned += len(piece)
+            if scanned > MOST_SCANNED and (full or number >= offset + limit):
+                break
             if full or not offset <= number < offset + limit:
                 continue
             full = size + len(piece) > BYTES
@@ -176,7 +180,8 @@ def _read_text(path: Path, offset: int, limit: int) -> str:
     if chosen and not text.endswith("\n") and (full or shown < number):
         text += "\n[this line is longer: read the rest of it by bash]"
     if chosen and shown < number:
-        text += f"\n[{number} lines in all; go on with offset {shown + 1}]"
+        total = f"{number} lines in all" if scanned <= MOST_SCANNED else "there are more lines"
+        text += f"\n[{total}; go on with offset {shown + 1}]"
     return text
 
 
