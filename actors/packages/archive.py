@@ -2,8 +2,8 @@
 
 Sizes declared in a ZIP are not believed: limits are enforced while inflating, on real bytes, and
 the number of entries is counted before any of them is turned into an object. There are two
-readers. The *lenient* one, for an archive a person uploads, drops entries with unusable paths;
-the *strict* one, for bundles, refuses them.
+readers. The *lenient* one, for an archive a person uploads, drops entries with unusable paths but
+refuses those that lead out of it; the *strict* one, for bundles, refuses all of them.
 """
 
 import io
@@ -22,6 +22,9 @@ END_OF_DIRECTORY = b"PK\x05\x06"
 ZIP64_LOCATOR = b"PK\x06\x07"
 FIXED_TIME = (2020, 1, 1, 0, 0, 0)
 MIB = 1024 * 1024
+ABSOLUTE = "has an absolute path"
+TRAVERSAL = "contains '..': path traversal"
+HOSTILE = (ABSOLUTE, TRAVERSAL)  # no tool writes these by mistake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +151,7 @@ def _usable(zip_file: zipfile.ZipFile, *, strict: bool) -> Iterator[tuple[str, z
         problem = path_problem(name, strict=strict)
         if problem is None:
             yield name, entry
-        elif strict:
+        elif strict or problem in HOSTILE:
             code = "limits_exceeded" if "deep" in problem else "zip_invalid"
             raise ArchiveInvalid(f"the entry {name[:100]!r} {problem}", code=code)
 
@@ -157,13 +160,13 @@ def path_problem(name: str, *, strict: bool) -> str | None:
     """What is wrong with an entry's name, if anything."""
     segments = name.split("/")
     if name.startswith("/"):
-        return "has an absolute path"
+        return ABSOLUTE
     if "\\" in name:
         return "contains a backslash"
     if "\0" in name:
         return "contains a NUL byte (null byte)"
     if ".." in segments:
-        return "contains '..': path traversal"
+        return TRAVERSAL
     if not strict:
         return None
     if any(mark in name for mark in "\r\n,"):

@@ -1,6 +1,7 @@
 """Drafts: their text, their files, and what an edit makes of them. Pure."""
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 
 import msgspec
@@ -67,7 +68,8 @@ def draft_files(
 ) -> dict[str, bytes]:
     """The files of a draft: those of the archive it began as, with its manifest and text."""
     files = dict(base)
-    if "manifest.json" not in base or decode_json(base["manifest.json"]) != manifest:
+    written = base.get("manifest.json", b"null").removeprefix(BOM_UTF8)
+    if decode_json(written) != manifest:
         files["manifest.json"] = manifest_text(manifest).encode()
     if content is not None and not _is_manifest(content, manifest):
         files[CONTENT_FILES[manifest["type"]]] = content.encode()

@@ -42,9 +42,11 @@ def test_one_wrapping_folder_is_stripped_and_two_are_not() -> None:
 
 
 def test_the_lenient_reader_drops_what_it_cannot_use() -> None:
-    content = archive({"/abs": "x", "../up": "x", "a\\b": "x", "__MACOSX/x": "x", "good": "g"})
+    content = archive({"a\\b": "x", "a\0b": "x", "__MACOSX/x": "x", "good": "g"})
 
     assert open_archive(content, SINGLE_PACKAGE).paths == ["good"]
+    for path in ("/abs", "../up", "a/../b"):
+        assert refused(archive({path: "x", "good": "g"})).startswith("zip_invalid")
 
 
 @pytest.mark.parametrize(

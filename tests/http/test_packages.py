@@ -147,7 +147,7 @@ def _many() -> bytes:
         (_bomb(), "zip_bomb"),
         (_many(), "zip_bomb"),
         (archive({"prompt.md": "x"}), "missing_manifest"),
-        (archive({"../manifest.json": "{}", "/prompt.md": "x"}), "missing_manifest"),
+        (archive({"../manifest.json": "{}", "prompt.md": "x"}), "zip_invalid"),
         (agent_archive(agent_manifest(schema_version="2.0")), "invalid_manifest"),
         (agent_archive(agent_manifest(type="tool")), "invalid_manifest"),
         (agent_archive(prompt=""), "missing_content"),
