@@ -40,10 +40,11 @@ class ExecutionRecords(Protocol):
     async def claim(self, who: Identity, most_of_organization: int) -> ClaimedRun | None:
         """Claim the run whose turn it is, in one statement; it stays pending until `start`.
 
-        The turn is that of the organization which has the fewest runs started or claimed, and
-        within it that of the oldest run. An organization with `most_of_organization` of them has
-        no turn. A claim ends with the lease of its instance. Two instances never claim the same
-        run; claiming at the same moment, they may pass an organization's bound by one each.
+        The turn is that of the organization which has the fewest runs started or claimed, among
+        equals of the one served longest ago, and within it that of the oldest run. An
+        organization with `most_of_organization` of them has no turn. A claim ends with the lease
+        of its instance. Two instances never claim the same run; claiming at the same moment, they
+        may pass an organization's bound by one each.
         """
         ...
 

@@ -27,7 +27,8 @@ ALIVE = """
 """
 
 # A run's turn is the number of those of its organization that go before it: started, claimed, or
-# older. What is locked is being claimed by somebody else; what changed meanwhile has been.
+# older; among equals the organization goes first that was served longest ago. What is locked is
+# being claimed by somebody else; what changed meanwhile has been.
 CLAIM = f"""
     WITH active AS (
         SELECT r.id, r.org_id, r.started_at, r.instance_id, r.boot_id,
@@ -38,12 +39,16 @@ CLAIM = f"""
             + row_number() OVER (PARTITION BY org_id, taken ORDER BY started_at, id) AS turn
         FROM active
     ), chosen AS (
-        SELECT r.id FROM turns t JOIN runs r USING (id)
+        SELECT r.id, r.org_id FROM turns t JOIN runs r USING (id)
+        LEFT JOIN run_turns served ON served.org_id = r.org_id
         WHERE NOT t.taken AND t.turn <= $3 AND r.status = 'pending'
             AND r.instance_id IS NOT DISTINCT FROM t.instance_id
             AND r.boot_id IS NOT DISTINCT FROM t.boot_id
-        ORDER BY t.turn, t.started_at, t.id LIMIT 1
+        ORDER BY t.turn, served.served_at NULLS FIRST, t.started_at, t.id LIMIT 1
         FOR UPDATE OF r SKIP LOCKED
+    ), served AS (
+        INSERT INTO run_turns SELECT org_id, clock_timestamp() FROM chosen
+        ON CONFLICT (org_id) DO UPDATE SET served_at = excluded.served_at
     )
     UPDATE runs SET instance_id = $1, boot_id = $2
     FROM chosen JOIN run_sinks s ON s.run_id = chosen.id WHERE runs.id = chosen.id
