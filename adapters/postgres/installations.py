@@ -12,7 +12,7 @@ from actors.packages import (
     RunInput,
     split_name,
 )
-from adapters.postgres.pool import Pool
+from adapters.postgres.pool import Pool, refusing_deleted
 
 
 class PostgresInstallationRecords:
@@ -50,6 +50,7 @@ class PostgresInstallationRecords:
         )
         return kind
 
+    @refusing_deleted
     async def install(self, application: ApplicationId, package: PackageId) -> bool:
         made = await self._pool.fetchval(
             """

@@ -6,11 +6,13 @@ from actors.ids import OrgId, PackageId
 from actors.packages import Publication, admit, new_latest, touches_draft
 from adapters.postgres.archives import PostgresArchiveRecords, named_archives
 from adapters.postgres.package_rows import PACKAGE, lock_archive, lock_package, stored_package
+from adapters.postgres.pool import refusing_deleted
 
 
 class PostgresPublicationRecords(PostgresArchiveRecords):
     """`PublicationRecords` over the pool."""
 
+    @refusing_deleted
     async def store(self, publication: Publication) -> list[str]:
         async with self._pool.transaction() as connection:
             await lock_package(connection, publication.package)

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from support.api import Api
-from support.packages import agent_archive, agent_manifest, skill_archive, skill_manifest
+from support.packages import (
+    agent_archive,
+    agent_manifest,
+    archive,
+    skill_archive,
+    skill_manifest,
+)
 
 Json = dict[str, Any]
 
@@ -229,3 +235,53 @@ async def test_versions_of_what_is_shipped_are_read_only(owner: Api) -> None:
     ]
 
     assert [(a.status, a.code) for a in refused] == [(403, "operation_not_allowed")] * 5
+
+
+async def test_an_integration_is_made_of_json_and_published_anew(owner: Api) -> None:
+    name = f"{owner.scope}/service"
+    auth = {"type": "oauth2", "issuer": "https://id.example", "authorized_uris": ["https://a/**"]}
+    manifest = {
+        "name": name,
+        "version": "1.0.0",
+        "type": "integration",
+        "source": {"kind": "none"},
+        "auths": {"primary": auth},
+    }
+    made = await owner.post("/api/packages/integrations", {"manifest": manifest})
+    assert (made.status, made.json["version_count"]) == (201, 1), made.body
+    draft, versions = paths(name, "integrations")
+    notes = await owner.put(draft, {"content": "Ask politely.", "lock_version": 1})
+    described = await owner.put(
+        draft, {"manifest": manifest | {"description": "A service"}, "lock_version": 2}
+    )
+    again = await owner.post(versions, {"version": "1.1.0"})
+    files = (await owner.get(f"/api/packages/{name}/files?version=1.1.0")).json["entries"]
+
+    assert (notes.json["content"], described.json["content"]) == ("Ask politely.",) * 2
+    assert (again.status, again.json["manifest"]["description"]) == (201, "A service")
+    assert {f["path"]: f["inline"] for f in files}["INTEGRATION.md"] == "Ask politely."
+
+
+async def test_the_manifest_of_a_server_is_edited_and_its_files_stay(owner: Api) -> None:
+    name = f"{owner.scope}/srv"
+    manifest = {
+        "name": name,
+        "version": "0.1.0",
+        "type": "mcp-server",
+        "manifest_version": "0.3",
+        "server": {"type": "node", "entry_point": "server/index.js"},
+    }
+    await owner.upload(archive({"manifest.json": json.dumps(manifest), "server/index.js": "//"}))
+    draft, versions = paths(name, "mcp-servers")
+    edited = await owner.put(
+        draft, {"manifest": manifest | {"description": "Runs"}, "lock_version": 1}
+    )
+    text = await owner.put(draft, {"content": "x", "lock_version": 2})
+    made = await owner.post(versions, {"version": "0.2.0"})
+    files = (await owner.get(f"/api/packages/{name}/files?version=0.2.0")).json["entries"]
+
+    assert json.loads(edited.json["content"])["description"] == "Runs"
+    assert (text.status, text.json["param"]) == (400, "content")
+    assert made.status == 201, made.body
+    assert [f["path"] for f in files] == ["manifest.json", "server/index.js"]
+    assert (await owner.get(draft)).json["has_unarchived_changes"] is False
