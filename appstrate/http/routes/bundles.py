@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from actors.packages import ExportBundle, ImportBundle, ImportedBundle
-from appstrate.http.call import Call, Query, Routes, Scope
+from appstrate.http.call import UPLOAD, Call, Media, Query, Routes, Scope
 from appstrate.http.files import blob_response, uploaded_file
 
 routes = Routes()
@@ -12,12 +12,16 @@ VERSION = Query("version", "`published` (the default), `draft`, a version, a ran
 SOURCE = Query("source", "`draft` for the draft.", {"enum": ["draft"]})
 
 
-@routes.add("POST", "/api/packages/import-bundle", Scope.APPLICATION, "agents:write", status=201)
+@routes.add(
+    "POST",
+    "/api/packages/import-bundle",
+    Scope.APPLICATION,
+    "agents:write",
+    takes=UPLOAD,
+    status=201,
+)
 async def import_bundle(call: Call) -> ImportedBundle:
-    """Import a bundle: publish what is not there yet, and install its root.
-
-    The body is multipart/form-data with a part named `file`.
-    """
+    """Import a bundle: publish what is not there yet, and install its root."""
     body = await uploaded_file(call)
     return await call.at.bundles.ask(ImportBundle(caller=call.caller, body=body), within=300)
 
@@ -28,7 +32,7 @@ async def import_bundle(call: Call) -> ImportedBundle:
     Scope.APPLICATION,
     "agents:read",
     query=(VERSION, SOURCE),
-    answer=bytes,
+    answer=Media("application/zip"),
 )
 async def export_bundle(call: Call) -> web.StreamResponse:
     """An agent and the skills it depends on, as an `.afps-bundle`."""

@@ -46,7 +46,7 @@ async def list_files(call: Call) -> web.Response:
     Scope.APPLICATION,
     "agents:read",
     query=(PATH, VERSION),
-    answer=Media("application/octet-stream"),
+    answer=Media("*/*"),
 )
 async def read_file(call: Call) -> web.StreamResponse:
     """One file as it is, to be saved and never to be shown as a page."""
