@@ -23,6 +23,7 @@ from actors.runs import (
     RunWatchdog,
 )
 from actors.runtime import Address
+from actors.schedules import Scheduler, Schedules
 from actors.sidecar_pool import SidecarPool
 from actors.storage import Storage
 
@@ -59,6 +60,8 @@ class Addresses:
     run_log: Address[RunLog]
     run_evidence: Address[RunEvidence]
     idempotency: Address[Idempotency]
+    schedules: Address[Schedules]
+    scheduler: Address[Scheduler]
 
 
 def new_addresses() -> Addresses:

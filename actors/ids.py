@@ -13,6 +13,7 @@ CredentialId = NewType("CredentialId", str)
 ModelId = NewType("ModelId", str)
 PackageId = NewType("PackageId", str)
 RunId = NewType("RunId", str)
+ScheduleId = NewType("ScheduleId", str)
 InstanceId = NewType("InstanceId", str)
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
@@ -31,6 +32,11 @@ def new_application_id() -> ApplicationId:
 def new_run_id() -> RunId:
     """`run_` and a UUID."""
     return RunId(f"run_{uuid4()}")
+
+
+def new_schedule_id() -> ScheduleId:
+    """`sched_` and a UUID."""
+    return ScheduleId(f"sched_{uuid4()}")
 
 
 def new_user_id() -> UserId:

@@ -53,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     platform_url: str | None
     upstream_proxy: str | None
     shutdown_seconds: float
+    misfire_grace: int
     system_packages: tuple[Path, ...]
     database: EmbeddedSettings | ExternalSettings
     storage: LocalStorageSettings
@@ -135,6 +136,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         instance=read.matching("INSTANCE_ID", INSTANCE),
         platform_url=platform_url,
         shutdown_seconds=read.integer("SHUTDOWN_TIMEOUT_SECONDS", 40, least=1, most=3600),
+        misfire_grace=read.integer("SCHEDULE_MISFIRE_GRACE_SECONDS", 60, most=86_400),
         system_packages=_folders(variables.get("SYSTEM_PACKAGES_DIR")),
         database=_database(read, data_dir),
         storage=LocalStorageSettings(root=storage),

@@ -6,6 +6,7 @@ variable that is set. The order of the fields is the order of boot; shutdown is 
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from actors.runs import (
     environment,
 )
 from actors.runtime import Child
+from actors.schedules import Scheduler, Schedules
 from actors.sidecar_pool import SidecarPool
 from actors.storage import Storage
 from actors.vault import Vault
@@ -44,6 +46,7 @@ from adapters.local.limiter import LocalLimiter
 from adapters.local.pubsub import LocalPubSub
 from adapters.local.queue import LocalQueue
 from adapters.local.sandbox import Sandbox
+from adapters.local.scheduler import LocalScheduler
 from adapters.local.sidecar_pool import LocalSidecarPool
 from adapters.local.storage import LocalStorage
 from adapters.local.trial import Found, find_sandbox
@@ -66,6 +69,7 @@ from adapters.postgres.packages import PostgresPackageRecords
 from adapters.postgres.pool import Pool
 from adapters.postgres.publications import PostgresPublicationRecords
 from adapters.postgres.runs import PostgresRunRecords
+from adapters.postgres.schedules import PostgresScheduleRecords
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
 from appstrate.paths import MIGRATIONS
 from appstrate.settings import Settings
@@ -107,6 +111,8 @@ class Plan:
     run_log: Callable[[], RunLog]
     run_evidence: Callable[[], RunEvidence]
     idempotency: Callable[[], Idempotency]
+    schedules: Callable[[], Schedules]
+    scheduler: Callable[[], Scheduler]
 
     def children(self, at: Addresses) -> list[Child[Any]]:
         """The plan as the children of a supervisor."""
@@ -177,6 +183,7 @@ def in_process(
     system_models = built_in(settings.system_models, vault.seal)
     secrets = RunSecrets(vault, keys.run_tokens)
     runs, evidence = PostgresRunRecords(pool), PostgresEvidenceRecords(pool)
+    schedules = PostgresScheduleRecords(pool)
     executions = PostgresExecutionRecords(pool)
     packages = PostgresPackageRecords(pool)
     live_run = partial(
@@ -291,6 +298,23 @@ def in_process(
         run_log=partial(RunLog, runs, PostgresFeedRecords(pool)),
         run_evidence=partial(RunEvidence, evidence, at.run_log),
         idempotency=partial(Idempotency, PostgresIdempotencyRecords(pool), vault, identity),
+        schedules=partial(
+            Schedules,
+            schedules,
+            members=at.members,
+            packages=at.packages,
+            launcher=at.launcher,
+            runs=at.run_manager,
+        ),
+        scheduler=partial(
+            LocalScheduler,
+            schedules,
+            pubsub=at.pubsub,
+            members=at.members,
+            launcher=at.launcher,
+            runs=at.run_manager,
+            grace=timedelta(seconds=settings.misfire_grace),
+        ),
     )
 
 

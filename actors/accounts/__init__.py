@@ -39,6 +39,7 @@ from actors.accounts.authentication import Authentication as Authentication
 from actors.accounts.authentication import Credentials as Credentials
 from actors.accounts.authentication import digest as digest
 from actors.accounts.members import AcceptInvitation as AcceptInvitation
+from actors.accounts.members import ActAs as ActAs
 from actors.accounts.members import CancelInvitation as CancelInvitation
 from actors.accounts.members import ChangeInvitation as ChangeInvitation
 from actors.accounts.members import ChangeRole as ChangeRole

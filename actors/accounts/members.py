@@ -18,11 +18,11 @@ from actors.accounts.organization_records import (
     MemberRecords,
     Organization,
 )
-from actors.accounts.permissions import Role
+from actors.accounts.permissions import OF_ROLE, Role
 from actors.accounts.policy import AccessPolicy, check_domain
 from actors.accounts.records import Caller
 from actors.accounts.rules import check_email
-from actors.ids import UserId, new_uuid
+from actors.ids import ApplicationId, OrgId, UserId, new_uuid
 from actors.runtime import Actor, Address, Conflict, Lane, NotFound, Request
 
 INVITATION_LIFE = timedelta(days=7)
@@ -82,8 +82,20 @@ class AcceptInvitation(Request["Members", Organization], frozen=True, kw_only=Tr
     token: str
 
 
+class ActAs(Request["Members", Caller], frozen=True, kw_only=True):
+    """The caller a user is in an organization now, for what happens in their name by itself.
+
+    Refuses with `NotFound` when they are no member, or the application is none of it.
+    """
+
+    user: UserId
+    org: OrgId
+    application: ApplicationId
+
+
 MembersMessage: TypeAlias = (
-    ChangeRole
+    ActAs
+    | ChangeRole
     | RemoveMember
     | Invite
     | ChangeInvitation
@@ -113,6 +125,8 @@ class Members(Actor):
 
     async def receive(self, message: MembersMessage) -> Any:
         match message:
+            case ActAs():
+                return await self._act_as(message)
             case ChangeRole():
                 return await self._change_role(message)
             case RemoveMember():
@@ -129,6 +143,20 @@ class Members(Actor):
                 return await self._accept(message)
             case _:
                 assert_never(message)
+
+    async def _act_as(self, message: ActAs) -> Caller:
+        found = await self._records.standing(message.org, message.application, message.user)
+        if found is None:
+            raise NotFound("there is no such member of this organization")
+        email, role = found
+        return Caller(
+            user=message.user,
+            email=email,
+            permissions=OF_ROLE[role],
+            org=message.org,
+            role=role,
+            application=message.application,
+        )
 
     async def _change_role(self, message: ChangeRole) -> Member:
         before = await self._managed(message.caller, message.user)

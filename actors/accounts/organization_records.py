@@ -143,6 +143,12 @@ class MemberRecords(Protocol):
         """The role of a member; None for who is none."""
         ...
 
+    async def standing(
+        self, org: OrgId, application: ApplicationId, user: UserId
+    ) -> tuple[str, Role] | None:
+        """The address and role of a member, if the application is the organization's."""
+        ...
+
     async def change_role(
         self, org: OrgId, user: UserId, before: Role, role: Role
     ) -> Member | None:

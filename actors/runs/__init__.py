@@ -5,6 +5,7 @@ Ports Launcher, RunManager, RunDispatcher, RunSupervisor, RunSink, RunWatchdog, 
 
 from actors.runs.assignment import Places as Places
 from actors.runs.assignment import environment as environment
+from actors.runs.conclude import announce as announce
 from actors.runs.events import LEVELS as LEVELS
 from actors.runs.events import Effects as Effects
 from actors.runs.events import Level as Level
@@ -37,6 +38,7 @@ from actors.runs.liveness import Identity as Identity
 from actors.runs.liveness import Liveness as Liveness
 from actors.runs.liveness import SilentRun as SilentRun
 from actors.runs.plan import RunPlan as RunPlan
+from actors.runs.plan import ScheduledFire as ScheduledFire
 from actors.runs.records import DocumentCounts as DocumentCounts
 from actors.runs.records import Ended as Ended
 from actors.runs.records import Ingested as Ingested

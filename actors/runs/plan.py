@@ -1,12 +1,20 @@
 """The plan of a run: all that is decided at launch, so that executing it asks nobody anything."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from actors.ids import ApiKeyId, ApplicationId, OrgId, PackageId, RunId, UserId
+from actors.ids import ApiKeyId, ApplicationId, OrgId, PackageId, RunId, ScheduleId, UserId
 from actors.models import ChosenModel, Generation
 from actors.packages import AgentDefinition
+
+
+class ScheduledFire(msgspec.Struct, frozen=True, kw_only=True):
+    """The due time of a schedule that a run comes of: at most one run does."""
+
+    schedule: ScheduleId
+    due_at: datetime
 
 
 class InlineAgent(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +48,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     connection_overrides: dict[str, str] | None = None
     dependency_overrides: dict[str, str] | None = None
     inline: InlineAgent | None = None
+    fire: ScheduledFire | None = None
 
     @property
     def package(self) -> PackageId:

@@ -14,6 +14,7 @@ from actors.ids import (
     OrgId,
     PackageId,
     RunId,
+    ScheduleId,
     UserId,
 )
 from actors.runs.events import Effects, LogEntry, RunEvent
@@ -185,6 +186,7 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     status: str | None = None
     user: UserId | None = None
     ephemeral: bool | None = None
+    schedule: ScheduleId | None = None
     since: datetime | None = None
     until: datetime | None = None
 

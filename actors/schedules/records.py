@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, Literal, NewType, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from actors.contract import Resource, spell
-from actors.ids import ApplicationId, OrgId, PackageId, RunId, UserId
+from actors.ids import ApplicationId, OrgId, PackageId, RunId, ScheduleId, UserId
+from actors.runs import Run
 from actors.schedules.rules import DueTime, MisfirePolicy, OverlapPolicy
-
-ScheduleId = NewType("ScheduleId", str)
 
 
 class Schedule(Resource, frozen=True, kw_only=True, rename=spell):
@@ -47,14 +46,14 @@ class Schedule(Resource, frozen=True, kw_only=True, rename=spell):
     last_run_number: int = 0
 
 
-class Fire(msgspec.Struct, frozen=True, kw_only=True):
+class DueFire(msgspec.Struct, frozen=True, kw_only=True):
     """A due time that is to become a run, held by whoever claimed it."""
 
     schedule: Schedule
     due_at: datetime
 
 
-class FireView(Resource, frozen=True, kw_only=True, rename=spell):
+class Fire(Resource, frozen=True, kw_only=True, rename=spell):
     """What became of a due time."""
 
     due_at: datetime = msgspec.field(name="due_at")
@@ -94,7 +93,7 @@ class ScheduleRecords(Protocol):
         """The schedules of an application, or of one agent in it, oldest first."""
         ...
 
-    async def fires(self, schedule: ScheduleId, limit: int) -> list[FireView]:
+    async def fires(self, schedule: ScheduleId, limit: int) -> list[Fire]:
         """What became of the last due times of a schedule, the latest first."""
         ...
 
@@ -110,17 +109,21 @@ class ScheduleRecords(Protocol):
         """
         ...
 
-    async def claim(self, now: datetime, until: datetime, limit: int) -> list[Fire]:
+    async def claim(self, now: datetime, until: datetime, limit: int) -> list[DueFire]:
         """Hold due times that are to be fired and that nobody holds, in the order they were due.
 
         One of a schedule that skips overlaps is skipped while a run of it is active.
         """
         ...
 
-    async def refuse(self, fire: Fire, reason: str) -> None:
-        """Note that a due time became no run, or a failed one, and why."""
+    async def postpone(self, fire: DueFire, until: datetime) -> None:
+        """Hold a due time until it is tried again."""
+        ...
+
+    async def refuse(self, fire: DueFire, error: str, run: RunId, now: datetime) -> Run | None:
+        """Turn a due time into a failed run that says why. None when somebody was quicker."""
         ...
 
     async def disable(self, schedule: ScheduleId, reason: str) -> None:
-        """Stop a schedule from falling due, and keep the reason."""
+        """Stop a schedule from falling due, and keep the reason. Its due times are skipped."""
         ...

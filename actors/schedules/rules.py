@@ -22,16 +22,21 @@ class DueTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge_due_times(
-    due: Sequence[datetime], now: datetime, grace: timedelta, policy: MisfirePolicy
+    due: Sequence[datetime],
+    following: datetime | None,
+    now: datetime,
+    grace: timedelta,
+    policy: MisfirePolicy,
 ) -> Iterator[DueTime]:
-    """What becomes of the due times that have come, in their order.
+    """What becomes of due times that have come, in their order; `following` is the one after them.
 
-    One that is not older than `grace` fires, late. Older ones are skipped, or of all of them the
-    last one fires, as `policy` says.
+    One that is not older than `grace` fires, late. Older ones are skipped, or the last of them
+    all fires, as `policy` says.
     """
+    more_missed = following is not None and now - following > grace
     last_missed = max((each for each in due if now - each > grace), default=None)
     for each in due:
-        caught_up = policy == "once" and each == last_missed
+        caught_up = policy == "once" and each == last_missed and not more_missed
         if now - each > grace and not caught_up:
             yield DueTime(due_at=each, fires=False, reason=MISSED)
         else:

@@ -4,7 +4,7 @@ import asyncpg
 
 from actors.accounts import Invitation, KeptInvitation, Member, Organization, Role
 from actors.contract import pick
-from actors.ids import OrgId, UserId
+from actors.ids import ApplicationId, OrgId, UserId
 from adapters.postgres.organizations import INVITATION, MEMBER
 from adapters.postgres.pool import Pool, refusing_deleted
 
@@ -28,6 +28,19 @@ class PostgresMemberRecords:
             "SELECT role FROM org_members WHERE org_id = $1 AND user_id = $2", org, user
         )
         return role
+
+    async def standing(
+        self, org: OrgId, application: ApplicationId, user: UserId
+    ) -> tuple[str, Role] | None:
+        row = await self._pool.fetchrow(
+            """
+            SELECT u.email, m.role FROM org_members m JOIN users u ON u.id = m.user_id
+            JOIN applications a ON a.org_id = m.org_id
+            WHERE m.org_id = $1 AND a.id = $2 AND m.user_id = $3
+            """,
+            *(org, application, user),
+        )
+        return None if row is None else (row["email"], row["role"])
 
     async def change_role(
         self, org: OrgId, user: UserId, before: Role, role: Role

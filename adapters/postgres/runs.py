@@ -41,10 +41,14 @@ COLUMNS = f"""
     r.version_label, r.version_ref, r.model_label, r.model_source, r.model_credential_id,
     r.runner_name, r.runner_kind, r.started_at, r.completed_at, r.duration, r.generation,
     r.generation_override, r.connection_overrides, r.dependency_overrides, r.proxy_label,
-    r.context_snapshot, r.package_ephemeral, u.name AS user_name, k.name AS api_key_name
+    r.context_snapshot, r.package_ephemeral, r.schedule_id, u.name AS user_name,
+    k.name AS api_key_name, sc.name AS schedule_name
 """
 WHOLE = f"{COLUMNS}, r.inline_manifest, r.inline_prompt"
-NAMES = "LEFT JOIN users u ON u.id = r.user_id LEFT JOIN api_keys k ON k.id = r.api_key_id"
+NAMES = """
+    LEFT JOIN users u ON u.id = r.user_id LEFT JOIN api_keys k ON k.id = r.api_key_id
+    LEFT JOIN schedules sc ON sc.id = r.schedule_id
+"""
 
 
 class PostgresRunRecords:
@@ -72,15 +76,24 @@ class PostgresRunRecords:
                 ON CONFLICT (application_id, package_id)
                 DO UPDATE SET last_number = run_counters.last_number + 1
                 RETURNING last_number
+            ), fire AS (
+                UPDATE schedule_fires SET state = 'fired', run_id = $1, lease_until = NULL
+                WHERE schedule_id = $33 AND due_at = $34 AND state = 'due'
+                    AND EXISTS (SELECT FROM counter)
+                RETURNING schedule_id
+            ), last AS (
+                UPDATE schedules SET last_run_at = now() FROM fire WHERE id = fire.schedule_id
             ), r AS (
                 INSERT INTO runs (id, org_id, application_id, package_id, agent_scope, agent_name,
                     run_number, user_id, api_key_id, input, version_label, version_ref,
                     model_label, model_source, model_credential_id, runner_name, runner_kind,
                     plan, output_schema, inline_manifest, inline_prompt, package_ephemeral,
-                    generation, generation_override, connection_overrides, dependency_overrides)
+                    generation, generation_override, connection_overrides, dependency_overrides,
+                    schedule_id)
                 SELECT $1, $2, $3, CASE WHEN $27::json IS NULL THEN $4 END, $5, $6, last_number,
                        $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $27, $28,
-                       $27 IS NOT NULL, $29, $30, $31, $32 FROM counter
+                       $27 IS NOT NULL, $29, $30, $31, $32, $33 FROM counter
+                WHERE $34::timestamptz IS NULL OR EXISTS (SELECT FROM fire)
                 RETURNING *
             ), sink AS (
                 INSERT INTO run_sinks (run_id, org_id, secret_encrypted, expires_at, log_position)
@@ -102,6 +115,7 @@ class PostgresRunRecords:
             *((plan.inline.manifest, plan.inline.prompt) if plan.inline else (None, None)),
             *(plan.generation, plan.generation_override),
             *(plan.connection_overrides, plan.dependency_overrides),
+            *((plan.fire.schedule, plan.fire.due_at) if plan.fire else (None, None)),
         )
         if row is None:
             return None
@@ -176,16 +190,17 @@ class PostgresRunRecords:
             AND ($6::boolean IS NULL OR r.package_ephemeral = $6)
             AND ($7::timestamptz IS NULL OR r.started_at >= $7)
             AND ($8::timestamptz IS NULL OR r.started_at < $8)
+            AND ($9::text IS NULL OR r.schedule_id = $9)
         """
         chosen = (
             *(org, application, query.package, query.status, query.user),
-            *(query.ephemeral, query.since, query.until),
+            *(query.ephemeral, query.since, query.until, query.schedule),
         )
         async with self._pool.connection() as connection:
             rows = await connection.fetch(
                 f"""
                 SELECT {COLUMNS} FROM runs r {NAMES} WHERE {where}
-                ORDER BY r.started_at DESC, r.id DESC LIMIT $9 OFFSET $10
+                ORDER BY r.started_at DESC, r.id DESC LIMIT $10 OFFSET $11
                 """,
                 *(*chosen, query.limit, query.offset),
             )

@@ -22,6 +22,7 @@ from appstrate.http.routes import (
     profile,
     realtime,
     runs,
+    schedules,
     sink,
     versions,
 )
@@ -44,6 +45,7 @@ SUBJECTS = (
     agents,
     launches,
     runs,
+    schedules,
     explanations,
     realtime,
     sink,

@@ -1,0 +1,319 @@
+"""Schedules as people keep them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeAlias, assert_never
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from actors.accounts import ActAs, Caller, Members
+from actors.ids import ModelId, PackageId, ScheduleId, UserId, new_schedule_id
+from actors.models import Generation
+from actors.packages import Packages, ResolveAgent
+from actors.packages.manifest import parameters
+from actors.runs import Admit, Launcher, PlanRun, Run, RunManager, Wish
+from actors.runtime import Actor, Address, Lane, NotFound, Rejected, Request
+from actors.schedules.cron import check_cron, next_fire, preview
+from actors.schedules.records import Fire, Schedule, ScheduleRecords
+from actors.schedules.rules import MisfirePolicy, OverlapPolicy
+from actors.schemas import is_file_field
+
+
+class ActorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """On whose behalf a schedule runs."""
+
+    user_id: str | None = None
+    end_user_id: str | None = None
+
+
+class ScheduleWish(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be said of a schedule; what is not there stays as it is."""
+
+    name: str | msgspec.UnsetType | None = msgspec.UNSET
+    enabled: bool | msgspec.UnsetType = msgspec.UNSET
+    input: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
+    model_id_override: str | msgspec.UnsetType | None = msgspec.UNSET
+    generation_config_override: Generation | msgspec.UnsetType | None = msgspec.UNSET
+    proxy_id_override: str | msgspec.UnsetType | None = msgspec.UNSET
+    version_override: str | msgspec.UnsetType | None = msgspec.UNSET
+    connection_overrides: dict[str, str] | msgspec.UnsetType | None = msgspec.UNSET
+    dependency_overrides: dict[str, str] | msgspec.UnsetType | None = msgspec.UNSET
+    overlap_policy: OverlapPolicy | msgspec.UnsetType = msgspec.UNSET
+    misfire_policy: MisfirePolicy | msgspec.UnsetType = msgspec.UNSET
+    actor: ActorSpec | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class ScheduleSpec(ScheduleWish, frozen=True, kw_only=True):
+    """A schedule to be made."""
+
+    cron_expression: str
+    timezone: str = "UTC"
+
+
+class ScheduleChanges(ScheduleWish, frozen=True, kw_only=True):
+    """What of a schedule is to be changed."""
+
+    cron_expression: str | msgspec.UnsetType = msgspec.UNSET
+    timezone: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class CreateSchedule(Request["Schedules", Schedule], frozen=True, kw_only=True):
+    """Make a schedule of an agent the application sees, by default in the caller's name.
+
+    Refuses what would never fire or never launch: zone, expression, actor, version and model that
+    do not exist, input that does not fit the agent, an agent that takes files.
+    """
+
+    caller: Caller
+    package: PackageId
+    spec: ScheduleSpec
+
+
+class ListSchedules(Request["Schedules", list[Schedule]], frozen=True, kw_only=True):
+    """The schedules of the application, or of one agent in it, oldest first."""
+
+    caller: Caller
+    package: PackageId | None = None
+
+
+class ReadSchedule(Request["Schedules", Schedule], frozen=True, kw_only=True):
+    """One schedule."""
+
+    caller: Caller
+    schedule: ScheduleId
+
+
+class ChangeSchedule(Request["Schedules", Schedule], frozen=True, kw_only=True):
+    """Change a schedule, as carefully as it was made. Enabling one forgets why it was disabled."""
+
+    caller: Caller
+    schedule: ScheduleId
+    changes: ScheduleChanges
+
+
+class DeleteSchedule(Request["Schedules", None], frozen=True, kw_only=True):
+    """Delete a schedule; the runs it made stay."""
+
+    caller: Caller
+    schedule: ScheduleId
+
+
+class ListFires(Request["Schedules", list[Fire]], frozen=True, kw_only=True):
+    """What became of the last due times, the latest first."""
+
+    caller: Caller
+    schedule: ScheduleId
+    limit: int = 20
+
+
+class PreviewSchedule(Request["Schedules", list[datetime]], frozen=True, kw_only=True):
+    """The next five due times an expression would have, in UTC; refuses what would have none."""
+
+    cron_expression: str
+    timezone: str
+
+
+class RunScheduleNow(Request["Schedules", Run], frozen=True, kw_only=True):
+    """Launch what the schedule would launch, now and in its actor's name."""
+
+    caller: Caller
+    schedule: ScheduleId
+
+
+SchedulesMessage: TypeAlias = (
+    CreateSchedule
+    | ListSchedules
+    | ReadSchedule
+    | ChangeSchedule
+    | DeleteSchedule
+    | ListFires
+    | PreviewSchedule
+    | RunScheduleNow
+)
+
+
+class Schedules(Actor):
+    """Keeps schedules. Whoever changes one tells the Scheduler to look again."""
+
+    lanes = (Lane("schedules", 16),)
+
+    def __init__(
+        self,
+        records: ScheduleRecords,
+        *,
+        members: Address[Members],
+        packages: Address[Packages],
+        launcher: Address[Launcher],
+        runs: Address[RunManager],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        super().__init__()
+        self._records = records
+        self._members = members
+        self._packages = packages
+        self._launcher = launcher
+        self._runs = runs
+        self._now = now
+
+    async def receive(self, message: SchedulesMessage) -> Any:
+        match message:
+            case CreateSchedule():
+                return await self._create(message)
+            case ListSchedules():
+                return await self._records.schedules(*message.caller.tenant, message.package)
+            case ReadSchedule():
+                return await self._read(message.caller, message.schedule)
+            case ChangeSchedule():
+                return await self._change(message)
+            case DeleteSchedule():
+                if not await self._records.remove(*message.caller.tenant, message.schedule):
+                    raise _unknown()
+                return None
+            case ListFires():
+                found = await self._read(message.caller, message.schedule)
+                return await self._records.fires(found.id, message.limit)
+            case PreviewSchedule():
+                now = self._now()
+                check_cron(message.cron_expression, message.timezone, now)
+                return preview(message.cron_expression, message.timezone, now)
+            case RunScheduleNow():
+                return await self._run_now(message)
+            case _:
+                assert_never(message)
+
+    async def _create(self, message: CreateSchedule) -> Schedule:
+        caller, now = message.caller, self._now()
+        org, application = caller.tenant
+        fresh = Schedule(
+            id=new_schedule_id(),
+            package_id=message.package,
+            user_id=caller.user,
+            org_id=org,
+            application_id=application,
+            name=None,
+            enabled=True,
+            disabled_reason=None,
+            cron_expression="",
+            timezone="UTC",
+            input=None,
+            model_id_override=None,
+            generation_config_override=None,
+            proxy_id_override=None,
+            version_override=None,
+            connection_overrides=None,
+            dependency_overrides=None,
+            overlap_policy="allow",
+            misfire_policy="skip",
+            last_run_at=None,
+            next_run_at=None,
+            created_at=now,
+            updated_at=now,
+            actor_name=None,
+        )
+        return await self._records.add(await self._checked(caller, fresh, message.spec))
+
+    async def _change(self, message: ChangeSchedule) -> Schedule:
+        before = await self._read(message.caller, message.schedule)
+        after = await self._checked(message.caller, before, message.changes)
+        changed = await self._records.change(after)
+        if changed is None:
+            raise _unknown()
+        return changed
+
+    async def _checked(self, caller: Caller, before: Schedule, changes: ScheduleWish) -> Schedule:
+        """A schedule with changes, if it can be launched as it would be."""
+        given = {
+            name: value for name, value in asdict(changes).items() if value is not msgspec.UNSET
+        }
+        actor: ActorSpec | None = given.pop("actor", None)
+        if actor is not None:
+            given["user_id"] = _user(actor)
+            if given["user_id"] != before.user_id:
+                given.setdefault("connection_overrides", None)
+        after = replace(before, **given)
+        check_cron(after.cron_expression, after.timezone, self._now())
+        await self._check_launch(caller, after)
+        if not after.enabled:
+            return replace(after, next_run_at=None)
+        due = next_fire(after.cron_expression, after.timezone, self._now())
+        return replace(after, next_run_at=due, disabled_reason=None)
+
+    async def _check_launch(self, caller: Caller, schedule: Schedule) -> None:
+        resolving = ResolveAgent(
+            caller=caller, package=schedule.package_id, version=schedule.version_override
+        )
+        agent = await self._packages.ask(resolving)
+        properties: dict[str, Any] = (parameters(agent.manifest, "input") or {}).get(
+            "properties", {}
+        )
+        files = [name for name, schema in properties.items() if is_file_field(schema)]
+        if files:
+            raise Rejected(
+                f"this agent takes files ({', '.join(files)}), which a schedule cannot bring",
+                param="input",
+            )
+        try:
+            await self._launcher.ask(plan_of(await self._actor(schedule, caller), schedule))
+        except Rejected as refusal:
+            if refusal.code != "model_not_configured":  # that may well be mended before it fires
+                raise
+
+    async def _run_now(self, message: RunScheduleNow) -> Run:
+        schedule = await self._read(message.caller, message.schedule)
+        acting = await self._actor(schedule, message.caller)
+        plan = await self._launcher.ask(plan_of(acting, schedule))
+        return await self._runs.ask(Admit(plan=plan))
+
+    async def _actor(self, schedule: Schedule, caller: Caller) -> Caller:
+        if schedule.user_id == caller.user:
+            return caller
+        try:
+            return await self._members.ask(acting_for(schedule))
+        except NotFound:
+            raise Rejected(
+                "the user this schedule runs for is no member of this organization",
+                param="actor.user_id",
+            ) from None
+
+    async def _read(self, caller: Caller, schedule: ScheduleId) -> Schedule:
+        found = await self._records.schedule(*caller.tenant, schedule)
+        if found is None:
+            raise _unknown()
+        return found
+
+
+def acting_for(schedule: Schedule) -> ActAs:
+    """The question who a schedule's runs are made as."""
+    return ActAs(
+        user=schedule.user_id or UserId(""),
+        org=schedule.org_id,
+        application=schedule.application_id,
+    )
+
+
+def plan_of(actor: Caller, schedule: Schedule) -> PlanRun:
+    """The launch of a schedule."""
+    generation = schedule.generation_config_override
+    model = schedule.model_id_override
+    wish = Wish(
+        input=schedule.input,
+        model=ModelId(model) if model else None,
+        generation=msgspec.convert(generation or {}, Generation),
+        proxy=schedule.proxy_id_override,
+        connections=schedule.connection_overrides or {},
+        dependencies=schedule.dependency_overrides or {},
+    )
+    return PlanRun(
+        caller=actor, package=schedule.package_id, version=schedule.version_override, wish=wish
+    )
+
+
+def _user(actor: ActorSpec) -> UserId:
+    if actor.user_id is None or actor.end_user_id is not None:
+        raise Rejected("name a user_id: schedules run for members", param="actor")
+    return UserId(actor.user_id)
+
+
+def _unknown() -> NotFound:
+    return NotFound("there is no such schedule")

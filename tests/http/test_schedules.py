@@ -1,0 +1,198 @@
+"""Agents that run by themselves."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from support.api import Api, new_owner
+from support.fake_model import FakeModel, Say
+from support.packages import typed_agent_manifest
+from support.waiting import until
+
+TYPED = {
+    key: value
+    for key, value in typed_agent_manifest().items()
+    if key in ("input", "output", "runtime_tools")
+}
+
+
+async def ready(owner: Api, fake: FakeModel) -> str:
+    """An agent without input that always succeeds, with a model."""
+    await owner.new_model(fake, fake.script(owner.email, *[Say("Done.")] * 20))
+    return await owner.new_agent()
+
+
+async def first_run(owner: Api, schedule: str, status: str | None = None) -> dict[str, Any]:
+    """The first run a schedule has made, once there is one."""
+    found: list[dict[str, Any]] = []
+
+    async def there() -> bool:
+        runs = (await owner.get(f"/api/schedules/{schedule}/runs")).json["data"]
+        found[:] = [run for run in runs if status in (None, run["status"])]
+        return bool(found)
+
+    await until(there)
+    return found[-1]
+
+
+async def schedule(owner: Api, agent: str, **fields: Any) -> dict[str, Any]:
+    body = {"cron_expression": "0 7 * * 1", "timezone": "Europe/Paris"} | fields
+    answer = await owner.post(f"/api/agents/{agent}/schedules", body)
+    assert answer.status == 201, answer.body
+    made: dict[str, Any] = answer.json
+    return made
+
+
+async def test_a_schedule_is_made_as_the_contract_says(owner: Api, fake: FakeModel) -> None:
+    agent = await ready(owner, fake)
+
+    made = await schedule(owner, agent, name="Monday")
+
+    assert made["id"].startswith("sched_")
+    assert (made["name"], made["enabled"], made["packageId"]) == ("Monday", True, agent)
+    assert datetime.fromisoformat(made["next_run_at"]).weekday() == 0
+    shown = {
+        key: made[key]
+        for key in ("last_run_at", "actor_type", "running_runs", "unread_count", "last_run_number")
+    }
+    assert shown == {
+        "last_run_at": None,
+        "actor_type": "user",
+        "running_runs": 0,
+        "unread_count": 0,
+        "last_run_number": 0,
+    }
+    assert (await owner.get(f"/api/schedules/{made['id']}")).json["id"] == made["id"]
+    for path in ("/api/schedules", f"/api/agents/{agent}/schedules"):
+        assert [each["id"] for each in (await owner.get(path)).json["data"]] == [made["id"]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"cron_expression": "whenever"}, "cron_expression"),
+        ({"cron_expression": "0 0 30 2 *"}, "cron_expression"),
+        ({"timezone": "Mars/Olympus"}, "timezone"),
+        ({"actor": {"user_id": "nobody"}}, "actor.user_id"),
+        ({"input": {"unknown": 1}}, None),
+    ],
+)
+async def test_what_would_never_fire_or_launch_is_refused(
+    owner: Api, fake: FakeModel, fields: dict[str, Any], param: str | None
+) -> None:
+    await owner.new_model(fake, fake.script("never", Say("Done.")))
+    agent = await owner.new_agent(**TYPED)
+    body = {"cron_expression": "@daily", "input": {"topic": "churn"}} | fields
+
+    answer = await owner.post(f"/api/agents/{agent}/schedules", body)
+
+    assert answer.status == 400, answer.body
+    assert param is None or answer.json["param"] == param
+
+
+async def test_a_model_that_is_not_there_is_refused(owner: Api, fake: FakeModel) -> None:
+    agent = await ready(owner, fake)
+    body = {"cron_expression": "@daily", "model_id_override": "no-such-model"}
+
+    answer = await owner.post(f"/api/agents/{agent}/schedules", body)
+
+    assert answer.status == 404
+
+
+async def test_an_agent_that_takes_files_cannot_be_scheduled(owner: Api) -> None:
+    file = {"type": "string", "format": "uri", "contentMediaType": "text/csv"}
+    table = {"schema": {"type": "object", "properties": {"table": file}}}
+    agent = await owner.new_agent(input=table)
+
+    answer = await owner.post(f"/api/agents/{agent}/schedules", {"cron_expression": "@daily"})
+
+    assert (answer.status, answer.json["param"]) == (400, "input")
+
+
+async def test_changing_keeps_what_is_not_given(owner: Api, fake: FakeModel) -> None:
+    made = await schedule(owner, await ready(owner, fake), name="Monday", overlap_policy="skip")
+
+    changed = await owner.put(f"/api/schedules/{made['id']}", {"timezone": "UTC"})
+
+    assert changed.status == 200
+    assert changed.json["name"] == "Monday"
+    assert changed.json["overlap_policy"] == "skip"
+    assert datetime.fromisoformat(changed.json["next_run_at"]).hour == 7
+    off = await owner.put(f"/api/schedules/{made['id']}", {"enabled": False})
+    assert (off.json["enabled"], off.json["next_run_at"]) == (False, None)
+    on = await owner.put(f"/api/schedules/{made['id']}", {"enabled": True})
+    assert on.json["next_run_at"] == changed.json["next_run_at"]
+    wrong = await owner.put(f"/api/schedules/{made['id']}", {"cron_expression": "x"})
+    assert wrong.status == 400
+
+
+async def test_a_deleted_schedule_is_gone(owner: Api, fake: FakeModel) -> None:
+    made = await schedule(owner, await ready(owner, fake))
+
+    assert (await owner.delete(f"/api/schedules/{made['id']}")).status == 204
+    assert (await owner.delete(f"/api/schedules/{made['id']}")).status == 404
+    assert (await owner.get(f"/api/schedules/{made['id']}/runs")).status == 404
+
+
+async def test_it_fires_by_itself_and_its_run_names_it(owner: Api, fake: FakeModel) -> None:
+    made = await schedule(owner, await ready(owner, fake), cron_expression="* * * * * *", name="x")
+
+    run = await first_run(owner, made["id"])
+
+    await owner.put(f"/api/schedules/{made['id']}", {"enabled": False})
+    assert run["scheduleId"] == made["id"]
+    assert run["schedule_name"] == "x"
+    fires = (await owner.get(f"/api/schedules/{made['id']}/fires")).json["data"]
+    assert run["id"] in {fire["runId"] for fire in fires if fire["state"] == "fired"}
+    late = datetime.fromisoformat(run["started_at"]) - min(
+        datetime.fromisoformat(fire["due_at"]) for fire in fires if fire["runId"] == run["id"]
+    )
+    assert timedelta(0) <= late < timedelta(seconds=5)
+
+
+async def test_a_refused_fire_leaves_a_failed_run_with_the_reason(
+    owner: Api, fake: FakeModel
+) -> None:
+    agent = await ready(owner, fake)
+    made = await schedule(owner, agent, cron_expression="* * * * * *")
+    default = await owner.put("/api/models/default", {"modelId": None})
+    assert default.status == 204
+
+    run = await first_run(owner, made["id"], "failed")
+
+    await owner.put(f"/api/schedules/{made['id']}", {"enabled": False})
+    assert "model" in run["error"]
+    assert run["completed_at"] is not None
+    fires = (await owner.get(f"/api/schedules/{made['id']}/fires")).json["data"]
+    assert any(f["state"] == "refused" and f["runId"] == run["id"] for f in fires)
+
+
+async def test_run_now_launches_at_once(owner: Api, fake: FakeModel) -> None:
+    made = await schedule(owner, await ready(owner, fake))
+
+    answer = await owner.post(f"/api/schedules/{made['id']}/run")
+
+    assert answer.status == 201
+    assert answer.json["status"] == "pending"
+
+
+async def test_the_next_due_times_are_previewed(owner: Api) -> None:
+    body = {"cron_expression": "30 2 * * *", "timezone": "Europe/Paris"}
+
+    answer = await owner.post("/api/schedules/preview", body)
+
+    due = [datetime.fromisoformat(each) for each in answer.json["due"]]
+    assert len(due) == 5
+    assert due == sorted(due)
+    assert due[0] > datetime.now(UTC)
+
+
+async def test_another_application_of_the_organization_sees_nothing_of_it(
+    owner: Api, fake: FakeModel
+) -> None:
+    made = await schedule(owner, await ready(owner, fake))
+    other = await new_owner(owner.url)
+
+    assert (await other.get(f"/api/schedules/{made['id']}")).status == 404
+    assert (await other.post(f"/api/schedules/{made['id']}/run")).status == 404
