@@ -29,6 +29,7 @@ class Things:
     invitation: str
     token: str
     run: str
+    schedule: str
     key: str
     credential: str
     model: str
@@ -50,6 +51,10 @@ async def new_things(owner: Api, fake: FakeModel) -> Things:
     model = await owner.new_model(fake, fake.script("foreign", Say("Done.")))
     key = (await owner.post("/api/api-keys", {"name": "foreign"})).json["id"]
     run = await owner.finished(packages["agents"])
+    scheduled = await owner.post(
+        f"/api/agents/{packages['agents']}/schedules", {"cron_expression": "@yearly"}
+    )
+    assert scheduled.status == 201, scheduled.body
     user = (await owner.get("/api/auth/get-session")).json["user"]["id"]
     invited = await owner.post(
         f"/api/orgs/{owner.org['id']}/members", {"email": "eve@example.com", "role": "viewer"}
@@ -61,6 +66,7 @@ async def new_things(owner: Api, fake: FakeModel) -> Things:
         invitation=invited.json["id"],
         token=invited.json["token"],
         run=run["id"],
+        schedule=scheduled.json["id"],
         key=key,
         credential=model["credentialId"],
         model=model["id"],
@@ -80,13 +86,17 @@ IN_PATH: dict[str, Callable[[Things, str], str]] = {
     "version": lambda _things, _path: VERSION,
     "tag": lambda _things, _path: "beta",
     "run": lambda things, _path: things.run,
+    "schedule": lambda things, _path: things.schedule,
     "key": lambda things, _path: things.key,
     "credential": lambda things, _path: things.credential,
     "model": lambda things, _path: things.model,
 }
 
 # What a route is sent, where its type does not tell: by method and path.
-BODIES: dict[tuple[str, str], Any] = {}
+BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/api/agents/{scope}/{name}/schedules"): {"cron_expression": "@yearly"},
+    ("POST", "/api/schedules/preview"): {"cron_expression": "@yearly"},
+}
 
 
 def body_of(route: Route) -> Any:

@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from actors.ids import ScheduleId
+from actors.packages import ShowPackage
 from actors.runs import Run, RunQuery
 from actors.schedules import (
     ChangeSchedule,
@@ -52,6 +53,8 @@ async def list_schedules(call: Call) -> Page[Schedule]:
 @routes.add("GET", OF_AGENT, Scope.APPLICATION, "schedules:read")
 async def list_agent_schedules(call: Call) -> Page[Schedule]:
     """The schedules of one agent, oldest first."""
+    show = ShowPackage(caller=call.caller, type="agent", package=call.package)
+    await call.at.packages.ask(show)
     asking = ListSchedules(caller=call.caller, package=call.package)
     return page(await call.at.schedules.ask(asking))
 
