@@ -81,6 +81,7 @@ class LocalExecutor:
         self._root = settings.root.resolve() / instance
         self._program = program
         self._sandbox = sandbox or Sandbox()
+        self._path = self._sandbox.path(os.environ.get("PATH", os.defpath))
         self._ports = ports
         self._server_mark = f"{SERVER_MARK}={secrets.token_hex(16)}"
         # Inherited by everything this server starts on purpose, and by no run.
@@ -158,7 +159,7 @@ class LocalExecutor:
     def _environment(self, name: str, workspace: Path) -> dict[str, str]:
         passed = {k: v for k, v in os.environ.items() if k in PASSED_ON}
         return passed | {
-            "PATH": self._sandbox.path(passed.get("PATH", os.defpath)),
+            "PATH": self._path,
             "HOME": str(workspace),
             "WORKSPACE_DIR": str(workspace),
             "APPSTRATE_SLOT": name,

@@ -12,6 +12,7 @@ import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from adapters.local.layout import TEMPORARY, ancestors, search_path, without
@@ -129,19 +130,25 @@ class Sandbox:
             *(str(self.bubblewrap), "--die-with-parent", "--new-session"),
             *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
             *("--cap-drop", "ALL", *self._privileges()),
-            *("--proc", "/proc", "--dev", "/dev", "--bind", str(folder / "tmp"), "/tmp"),  # noqa: S108
-            *_folders(ancestors(self.trees)),
-            *(word for tree in self.trees for word in _shown(tree)),
+            *("--proc", "/proc", "--dev", "/dev", "--dir", "/var"),
+            *(w for to in TEMPORARY for w in ("--bind", str(folder / "tmp"), str(to))),
+            *self._system,
             *(word for path in masked for word in ("--tmpfs", str(path))),
             *_folders(ancestors([workspace])),
             *("--ro-bind", str(folder / "passwd"), "/etc/passwd"),
             *("--ro-bind", str(folder / "group"), "/etc/group"),
-            *("--symlink", "/tmp", "/var/tmp", "--dir", "/run"),  # noqa: S108
+            *("--dir", "/run"),
             *("--bind", str(workspace), str(workspace)),
             # Another user's folder is closed to the root that has given its powers up.
             *("--chdir", "/" if self.own_users else str(workspace)),
             *("--remount-ro", "/"),
         )
+
+    @cached_property
+    def _system(self) -> tuple[str, ...]:
+        """What every run sees of this machine."""
+        shown = (word for tree in self.trees for word in _shown(tree))
+        return (*_folders(ancestors(self.trees)), *shown)
 
     def _privileges(self) -> tuple[str, ...]:
         """What the program needs to become another user; else a user namespace, and nothing."""

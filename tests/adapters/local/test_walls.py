@@ -92,13 +92,13 @@ async def test_files_of_the_server_are_out_of_reach(
     need(found, "files")
     said = await within(
         f"cat {place}/secrets.json; ls {place}; ls {Path.home()}; cat /etc/shadow; "
-        f"ls {place}/runs/1 | wc -l; for f in / /usr /etc {place} {Path.home()} /opt /var; "
+        f"echo x > {place}/planted; for f in / /usr /etc {Path.home()} /opt /var; "
         "do (echo x > $f/planted) 2>/dev/null && echo planted in $f; done; echo end"
     )
     assert said[-1] == "end"
     assert not any("very secret" in line or "planted in" in line for line in said), said
     assert not any(line in {"secrets.json", "program.py"} for line in said), said
-    assert not list(place.rglob("planted"))
+    assert not (place / "planted").exists()
 
 
 async def test_runs_do_not_see_each_others_files(within: Within, found: Found) -> None:
