@@ -55,9 +55,10 @@ def without(trees: Iterable[Path], hidden: Iterable[Path]) -> list[Path]:
 
 
 def search_path(path: str, trees: Iterable[Path]) -> str:
-    """The folders of a PATH that lie in `trees`, and Python's own last."""
+    """The folders of a PATH that lie in `trees`, then the system's, and Python's own last."""
     seen = [Path(os.path.realpath(tree)) for tree in trees]
-    folders = [*path.split(os.pathsep), str(Path(os.path.realpath(sys.executable)).parent)]
+    given = [*path.split(os.pathsep), *os.defpath.split(os.pathsep)]
+    folders = [*given, str(Path(os.path.realpath(sys.executable)).parent)]
     kept = [
         folder
         for folder in dict.fromkeys(folders)

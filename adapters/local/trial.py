@@ -75,24 +75,17 @@ def find_sandbox(
 
 
 def _candidates(trees: tuple[Path, ...], hidden: tuple[Path, ...]) -> list[Sandbox]:
-    full = Sandbox(
-        bubblewrap=shutil.which("bwrap"),
-        own_users=os.geteuid() == 0,
-        landlock=True,
-        bounded=True,
-        trees=trees,
-        hidden=hidden,
-    )
-    ways = [full]
-    if full.bubblewrap and full.own_users:
-        ways.append(replace(full, own_users=False, bounded=_counted_apart()))
-    elif full.bubblewrap:
-        ways = [replace(full, bounded=_counted_apart())]
-    bare = replace(full, bubblewrap=None)
-    if full.bubblewrap and bare.own_users:
-        ways.append(bare)
-    plain = replace(bare, own_users=False, bounded=False)
-    return [*ways, plain, Sandbox()]
+    """What to try, from the most to the least.
+
+    The number of processes is bounded only where a run's are counted apart from everybody's.
+    """
+    plain = Sandbox(landlock=True, trees=trees, hidden=hidden)
+    others = replace(plain, own_users=True, bounded=True)
+    ways = [others, plain] if os.geteuid() == 0 else [plain]
+    if bubblewrap := shutil.which("bwrap"):
+        apart = replace(plain, bubblewrap=bubblewrap, bounded=_counted_apart())
+        ways = [replace(others, bubblewrap=bubblewrap)] * (os.geteuid() == 0) + [apart, *ways]
+    return [*ways, Sandbox()]
 
 
 def _counted_apart() -> bool:

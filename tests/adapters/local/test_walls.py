@@ -68,7 +68,7 @@ async def within(executor: LocalExecutor) -> AsyncIterator[Within]:
 
 async def test_what_was_promised_works(within: Within) -> None:
     said = await within(
-        "set -e; pwd; echo $HOME; echo hi > /tmp/x; cat /tmp/x; mktemp >/dev/null; "
+        "set -e; pwd; echo $HOME; echo hi > $TMPDIR/x; cat $TMPDIR/x; mktemp >/dev/null; "
         "python3 -c 'import ssl, sqlite3; print(6*7)'; git init -q . ; git status -s | head -1; "
         "mkdir outputs; echo done > outputs/a.txt; mv outputs/a.txt b.txt; cat b.txt; date +%Z; "
         "head -c1 /etc/resolv.conf >/dev/null; ls /etc/ssl/certs >/dev/null; locale >/dev/null; "
