@@ -197,6 +197,7 @@ def in_process(
             places=places,
             secrets=secrets,
             tool_result_bytes=settings.tool_result_bytes,
+            heartbeat_seconds=settings.liveness.heartbeat,
         ),
         identity=identity,
         liveness=settings.liveness,

@@ -7,6 +7,8 @@ import json
 import tempfile
 import time
 from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -21,6 +23,8 @@ from bench.system import KEY, Model, System, Tenant
 from bench.wire import Connection, request, throughput
 
 AT_ONCE = 20
+SLOTS = 4
+PAUSE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class PlayedRun:
 async def boots(figures: dict[str, Figure], folder: Path) -> None:
     """First and warm boots, and memory when nothing happens."""
     for n in range(3):
-        system = System(folder / f"boot-{n}")
+        system = System(folder / f"boot-{n}", slots=0)
         figures["first boot"].samples.append(await system.start())
         system.stop()
     for _ in range(5):
@@ -43,12 +47,18 @@ async def boots(figures: dict[str, Figure], folder: Path) -> None:
         await asyncio.sleep(1)
         figures["idle"].samples.append(system.memory())
         system.stop()
+    system = System(folder / "boot-2", slots=SLOTS)
+    await system.start()
+    await asyncio.sleep(1)
+    more = system.memory() - figures["idle"].median()
+    figures["slot"].samples.append(more / SLOTS)
+    system.stop()
 
 
 async def single_runs(
     figures: dict[str, Figure], system: System, tenant: Tenant, model: Model, count: int = 30
 ) -> None:
-    """Runs one after the other."""
+    """Runs one after the other, each from nothing."""
     before = 0.0
     for n in range(count + 3):
         if n == 3:  # the first ones warm the caches
@@ -66,6 +76,22 @@ async def single_runs(
             figures["terminal"].samples.append((terminal - began) * 1000)
     await asyncio.sleep(0.3)
     figures["cpu"].samples.append((system.cpu() - before) / count)
+
+
+async def warm_runs(
+    figures: dict[str, Figure], tenant: Tenant, model: Model, count: int = 30
+) -> None:
+    """Runs one after the other, each after a pause in which its slot gets warm."""
+    for n in range(count + 3):
+        await asyncio.sleep(PAUSE)
+        mark = f"warm-{n}"
+        began = time.perf_counter()
+        ended = await tenant.wait(await tenant.launch(mark))
+        terminal = time.perf_counter()
+        assert ended["status"] == "success", ended["error"]
+        if n >= 3:
+            figures["first request warm"].samples.append((model.came[mark] - began) * 1000)
+            figures["terminal warm"].samples.append((terminal - began) * 1000)
 
 
 async def runs_at_once(
@@ -194,24 +220,32 @@ async def asks(figures: dict[str, Figure], count: int = 20_000) -> None:
     await supervisor.retire(1)
 
 
+@asynccontextmanager
+async def served(system: System, model: Model) -> AsyncIterator[tuple[System, Tenant]]:
+    """A system with a tenant, for the length of a block."""
+    await system.start()
+    tenant = Tenant(system.url)
+    try:
+        await tenant.prepare(model.url)
+        yield system, tenant
+    finally:
+        await tenant.close()
+        system.stop()
+
+
 async def measure(figures: dict[str, Figure], model: Model) -> None:
     """Everything, in turn."""
     with tempfile.TemporaryDirectory(prefix="appstrate-bench-") as name:
         folder = Path(name)
         await asks(figures)
         await boots(figures, folder)
-        system = System(folder / "system")
-        await system.start()
-        tenant = Tenant(system.url)
-        try:
-            await tenant.prepare(model.url)
+        async with served(System(folder / "cold", slots=0), model) as (system, tenant):
             await single_runs(figures, system, tenant, model)
+        async with served(System(folder / "warm"), model) as (system, tenant):
+            await warm_runs(figures, tenant, model)
             await runs_at_once(figures, tenant, system)
             await waiting_runs(figures, tenant, system, model)
             await reads(figures, system, tenant)
-        finally:
-            await tenant.close()
-            system.stop()
 
 
 async def _keep_asking(url: str, sent: bytes, times: list[float]) -> None:

@@ -62,8 +62,9 @@ async def model() -> AsyncIterator[Model]:
 class System:
     """`appstrate serve` over a data folder."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, slots: int = 2) -> None:
         self.data = data
+        self._slots = slots
         self.url = ""
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -82,6 +83,7 @@ class System:
                     "PORT": "0",
                     "CONNECTION_ENCRYPTION_KEY": KEY,
                     "LOG_LEVEL": "warn",
+                    "SIDECAR_POOL_SIZE": str(self._slots),
                 },
             )
         record = self.data / "server.json"

@@ -35,6 +35,7 @@ def environment(
     places: Callable[[], Places],
     secrets: RunSecrets,
     tool_result_bytes: int,
+    heartbeat_seconds: float,
 ) -> dict[str, str]:
     """The environment of a run. The model key is not in it: its place is taken by a token."""
     where = places()
@@ -58,6 +59,7 @@ def environment(
         "APPSTRATE_SINK_FINALIZE_URL": f"{sink}/finalize",
         "APPSTRATE_SINK_SECRET": secret,
         "TOOL_RESULT_BYTE_LIMIT": str(tool_result_bytes),
+        "RUN_HEARTBEAT_INTERVAL_SECONDS": f"{heartbeat_seconds:g}",
     }
     optional = {
         "OUTPUT_SCHEMA": None if plan.output_schema is None else _json(plan.output_schema),

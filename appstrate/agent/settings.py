@@ -58,6 +58,7 @@ class Settings:
     sink_finalize_url: str
     sink_secret: str
     tool_result_limit: int
+    heartbeat: float = 15.0
 
 
 class _Reader:
@@ -141,6 +142,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         sink_finalize_url=read.url("APPSTRATE_SINK_FINALIZE_URL"),
         sink_secret=read.text("APPSTRATE_SINK_SECRET"),
         tool_result_limit=int(read.number("TOOL_RESULT_BYTE_LIMIT") or 2048),
+        heartbeat=read.number("RUN_HEARTBEAT_INTERVAL_SECONDS") or 15.0,
     )
     read.problems += _problems(settings)
     if read.problems:

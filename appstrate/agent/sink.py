@@ -18,7 +18,6 @@ from appstrate.agent.http import Connection, ConnectionLost, Response
 from appstrate.agent.settings import Settings
 from appstrate.agent.spool import Spool
 
-HEARTBEAT_SECONDS = 15.0
 FIRST_BACKOFF = 0.12
 LONGEST_BACKOFF = 5.0
 GIVE_UP_SECONDS = 120.0
@@ -42,6 +41,7 @@ class Sink:
     def __init__(self, settings: Settings) -> None:
         self._source = f"/afps/runs/{settings.run}"
         self._secret = settings.sink_secret.encode()
+        self._heartbeat = settings.heartbeat
         self._events_path = urlsplit(settings.sink_url).path
         self._finalize_path = urlsplit(settings.sink_finalize_url).path
         self._connection = Connection(settings.sink_url)
@@ -157,7 +157,7 @@ class Sink:
     async def _beat(self) -> None:
         path = f"{self._events_path}/heartbeat"
         while True:
-            await asyncio.sleep(HEARTBEAT_SECONDS * random.uniform(0.85, 1.15))
+            await asyncio.sleep(self._heartbeat * random.uniform(0.85, 1.15))
             with contextlib.suppress(ConnectionLost):
                 headers = self._headers(b"{}", new_id())
                 response, answer = await self._beats.request("POST", path, headers, b"{}")

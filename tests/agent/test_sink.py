@@ -78,11 +78,10 @@ async def test_the_end_of_the_run_closes_the_sink(platform: Platform) -> None:
 
 
 async def test_a_sign_of_life_learns_that_the_run_has_ended(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
+    platform: Platform,
 ) -> None:
-    monkeypatch.setattr("appstrate.agent.sink.HEARTBEAT_SECONDS", 0.01)
     platform.answer = lambda _: (200, "{}")
-    sink = platform.sink()
+    sink = platform.sink(RUN_HEARTBEAT_INTERVAL_SECONDS="0.01")
     await eventually(lambda: len(platform.events) > 2)
     assert platform.events[0] == {}
     assert not sink.closed.is_set()
