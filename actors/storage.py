@@ -9,7 +9,7 @@ import asyncio
 import re
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, TypeAlias, assert_never
+from typing import Annotated, Any, TypeAlias, assert_never
 
 import msgspec
 
@@ -40,9 +40,47 @@ class OpenBlob(Request["Storage", "Blob"], frozen=True, kw_only=True):
     """The blob last put under `key`, opened for one reading; refuses with `NotFound`.
 
     Whoever asked closes it. A blob that is replaced or deleted meanwhile is still read to its end.
+    Only bytes from `start` are read, and at most `length` of them; what lies behind the end of the
+    blob is empty.
     """
 
     key: str
+    start: Annotated[int, msgspec.Meta(ge=0)] = 0
+    length: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+class FindBlob(Request["Storage", int | None], frozen=True, kw_only=True):
+    """The size of the blob under `key` in bytes; None when there is none."""
+
+    key: str
+
+
+class CopyBlob(Request["Storage", None], frozen=True, kw_only=True):
+    """Put the blob under `source` under `key` too, replacing what was there.
+
+    Cheap however large it is: no bytes pass through the server. Refuses with `NotFound`.
+    """
+
+    source: str
+    key: str
+
+
+class StoredBlob(msgspec.Struct, frozen=True, kw_only=True):
+    """A blob in a list: its key and its size in bytes."""
+
+    key: str
+    size: int
+
+
+class ListBlobs(Request["Storage", list[StoredBlob]], frozen=True, kw_only=True):
+    """Up to `limit` blobs below the folder `key`, in the order of their keys, after `after`.
+
+    What is put or deleted meanwhile may be in it or not.
+    """
+
+    key: str
+    after: str = ""
+    limit: int = 1000
 
 
 class DeleteBlob(Request["Storage", None], frozen=True, kw_only=True):
@@ -52,7 +90,9 @@ class DeleteBlob(Request["Storage", None], frozen=True, kw_only=True):
 
 
 class Blob:
-    """An open blob: its size in bytes, and its content, to be iterated once and closed."""
+    """An open blob: the size of all of it in bytes, and its content, or the part of it that was
+    asked for, to be iterated once and closed.
+    """
 
     def __init__(self, size: int, content: Body) -> None:
         self.size = size
@@ -66,14 +106,14 @@ class Blob:
         await close_body(self._content)
 
     async def read(self) -> bytes:
-        """All of it at once, for what is known to be small. Closes the blob."""
+        """All that was asked for at once, for what is known to be small. Closes the blob."""
         try:
             return b"".join([chunk async for chunk in self._content])
         finally:
             await self.aclose()
 
 
-StorageMessage: TypeAlias = PutBlob | OpenBlob | DeleteBlob
+StorageMessage: TypeAlias = PutBlob | OpenBlob | FindBlob | CopyBlob | ListBlobs | DeleteBlob
 
 
 class Storage(Actor):
@@ -88,6 +128,13 @@ class Storage(Actor):
                 return await self._put(message)
             case OpenBlob():
                 return await self.open(message)
+            case FindBlob():
+                return await self.find(message)
+            case CopyBlob():
+                check_key(message.source)
+                return await self.copy(message)
+            case ListBlobs():
+                return await self.list(message)
             case DeleteBlob():
                 return await self.delete(message)
             case _:
@@ -105,6 +152,15 @@ class Storage(Actor):
 
     @abstractmethod
     async def open(self, message: OpenBlob) -> Blob: ...
+
+    @abstractmethod
+    async def find(self, message: FindBlob) -> int | None: ...
+
+    @abstractmethod
+    async def copy(self, message: CopyBlob) -> None: ...
+
+    @abstractmethod
+    async def list(self, message: ListBlobs) -> list[StoredBlob]: ...
 
     @abstractmethod
     async def delete(self, message: DeleteBlob) -> None: ...

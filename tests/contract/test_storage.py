@@ -7,7 +7,17 @@ from collections.abc import AsyncIterator
 import pytest
 
 from actors.runtime import ActorCrashed, Address, HandlerError, NotFound, Rejected, Unavailable
-from actors.storage import Body, DeleteBlob, OpenBlob, PutBlob, Storage, chunks
+from actors.storage import (
+    Body,
+    CopyBlob,
+    DeleteBlob,
+    FindBlob,
+    ListBlobs,
+    OpenBlob,
+    PutBlob,
+    Storage,
+    chunks,
+)
 from support.running import running
 
 
@@ -60,6 +70,75 @@ async def test_a_missing_blob_is_refused(storage: Address[Storage]) -> None:
     for key in ("missing", "folder", "folder/k/deeper"):
         with pytest.raises(NotFound):
             await storage.ask(OpenBlob(key=key))
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "expected"),
+    [
+        (0, 4, b"0123"),
+        (3, 2, b"34"),
+        (8, None, b"89"),
+        (8, 100, b"89"),
+        (0, 0, b""),
+        (10, None, b""),
+        (99, 1, b""),
+    ],
+)
+async def test_a_part_of_a_blob_is_read_alone(
+    storage: Address[Storage], start: int, length: int | None, expected: bytes
+) -> None:
+    await put(storage, "k", b"0123456789")
+    blob = await storage.ask(OpenBlob(key="k", start=start, length=length))
+
+    assert blob.size == 10
+    assert await blob.read() == expected
+
+
+async def test_a_range_crosses_chunks(storage: Address[Storage]) -> None:
+    content = bytes(range(256)) * 4000
+    await put(storage, "k", content)
+    blob = await storage.ask(OpenBlob(key="k", start=70_001, length=800_000))
+
+    assert await blob.read() == content[70_001:870_001]
+
+
+async def test_a_blob_can_be_looked_for(storage: Address[Storage]) -> None:
+    await put(storage, "folder/k", b"12345")
+
+    assert await storage.ask(FindBlob(key="folder/k")) == 5
+    assert await storage.ask(FindBlob(key="folder")) is None
+    assert await storage.ask(FindBlob(key="folder/k/deeper")) is None
+    assert await storage.ask(FindBlob(key="other")) is None
+
+
+async def test_a_copy_is_a_blob_of_its_own(storage: Address[Storage]) -> None:
+    await put(storage, "a/k", b"one")
+    await put(storage, "b/k", b"in the way")
+    await storage.ask(CopyBlob(source="a/k", key="b/k"))
+    await put(storage, "a/k", b"two")
+    await storage.ask(CopyBlob(source="a/k", key="c/k"))
+    await storage.ask(DeleteBlob(key="a/k"))
+
+    assert await read(storage, "b/k") == b"one"
+    assert await read(storage, "c/k") == b"two"
+    with pytest.raises(NotFound):
+        await storage.ask(CopyBlob(source="a/k", key="d/k"))
+    with pytest.raises(Rejected):
+        await storage.ask(CopyBlob(source="../a", key="d/k"))
+
+
+async def test_blobs_are_listed_in_the_order_of_their_keys(storage: Address[Storage]) -> None:
+    keys = ["a/b/c", "a/b-c", "a/b.d", "a/bb", "a/b0", "a/A", "a/b/d/e"]
+    for key in [*keys, "b/other"]:
+        await put(storage, key, key.encode())
+    found = await storage.ask(ListBlobs(key="a"))
+
+    assert [(blob.key, blob.size) for blob in found] == [(key, len(key)) for key in sorted(keys)]
+    paged: list[str] = []
+    while page := await storage.ask(ListBlobs(key="a", after=paged[-1] if paged else "", limit=2)):
+        paged += [blob.key for blob in page]
+    assert paged == sorted(keys)
+    assert await storage.ask(ListBlobs(key="nothing")) == []
 
 
 async def test_deleting_is_idempotent(storage: Address[Storage]) -> None:
