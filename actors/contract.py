@@ -5,6 +5,7 @@ times, and what the model registry knows. The spelling is a property of the stru
 clients, so it is stated once, here, and applied by msgspec while it encodes.
 """
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -35,4 +36,11 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, rename=spell):
 
 def pick(struct: type[Any], row: Any) -> dict[str, Any]:
     """The fields of `struct` that a database row has, by their Python names."""
-    return {name: row[name] for name in struct.__struct_fields__ if name in row}
+    kind: Any = struct
+    wanted = _fields(kind)
+    return {name: value for name, value in row.items() if name in wanted}
+
+
+@cache
+def _fields(struct: type[Any]) -> frozenset[str]:
+    return frozenset(struct.__struct_fields__)

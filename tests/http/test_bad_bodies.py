@@ -1,0 +1,92 @@
+"""What clients send by mistake or on purpose, and the field the answer names."""
+
+from typing import Any
+
+import pytest
+
+from support.api import Api
+
+DEEP = b'{"name": ' + b'{"a":' * 5000 + b"1" + b"}" * 5000 + b"}"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "fields"),
+    [
+        (b"{", 400, "invalid_request", {}),
+        (b'{"name": "x"', 400, "invalid_request", {}),
+        (b'{"name": "x",}', 400, "invalid_request", {}),
+        (b"{'name': 'x'}", 400, "invalid_request", {}),
+        (b'{"name": NaN}', 400, "invalid_request", {}),
+        (b'{"name": "x"} {}', 400, "invalid_request", {}),
+        (b"\xff\xfe{\x00}\x00", 400, "invalid_request", {}),
+        (b"null", 400, "validation_failed", {"": "invalid_type"}),
+        (b'"name"', 400, "validation_failed", {"": "invalid_type"}),
+        (b"", 400, "validation_failed", {"name": "required"}),
+        (b"{}", 400, "validation_failed", {"name": "required"}),
+        (b'{"name": null}', 400, "validation_failed", {"name": "invalid_type"}),
+        (b'{"name": 7}', 400, "validation_failed", {"name": "invalid_type"}),
+        (b'{"name": ["x"]}', 400, "validation_failed", {"name": "invalid_type"}),
+        (b'{"name": "x", "scopes": [1]}', 400, "validation_failed", {"scopes[0]": "invalid_type"}),
+        (
+            b'{"name": "x", "expiresAt": "soon"}',
+            400,
+            "validation_failed",
+            {"expiresAt": "invalid_format"},
+        ),
+    ],
+)
+async def test_a_key_cannot_be_made_of(
+    owner: Api, body: bytes, status: int, code: str, fields: dict[str, str]
+) -> None:
+    answer = await owner.request("POST", "/api/api-keys", data=body)
+
+    assert (answer.status, answer.code) == (status, code)
+    assert answer.fields == fields
+    assert (await owner.get("/api/api-keys")).json["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"input": []}, {"input": "invalid_type"}),
+        ({"nonsense": 1}, {"nonsense": "unknown_field"}),
+        ({"modelId": 7}, {"modelId": "invalid_type"}),
+    ],
+)
+async def test_a_launch_names_the_field(owner: Api, body: Any, fields: dict[str, str]) -> None:
+    answer = await owner.launch(await owner.new_agent("named"), body)
+
+    assert (answer.status, answer.code) == (400, "validation_failed")
+    assert answer.fields == fields
+    assert answer.json["param"] == next(iter(fields))
+
+
+async def test_of_fields_sent_twice_the_last_counts(owner: Api) -> None:
+    answer = await owner.request("POST", "/api/api-keys", data=b'{"name": "a", "name": "b"}')
+
+    assert answer.status == 201
+    assert [key["name"] for key in (await owner.get("/api/api-keys")).json["data"]] == ["b"]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "nonsense", ""])
+async def test_json_is_read_whatever_it_calls_itself(owner: Api, kind: str) -> None:
+    answer = await owner.request(
+        "POST", "/api/api-keys", data=b'{"name": "x"}', headers={"Content-Type": kind}
+    )
+
+    assert answer.status == 201
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data"])
+async def test_an_upload_is_a_form(owner: Api, kind: str) -> None:
+    answer = await owner.request(
+        "POST", "/api/packages/import", data=b"PK\x03\x04", headers={"Content-Type": kind}
+    )
+
+    assert (answer.status, answer.json["param"]) == (400, "file")
+
+
+async def test_a_document_without_a_bottom_is_refused(owner: Api) -> None:
+    answer = await owner.request("POST", "/api/api-keys", data=DEEP)
+
+    assert (answer.status, answer.code) == (400, "validation_failed")
