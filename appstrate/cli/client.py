@@ -59,6 +59,10 @@ class Client:
         """A PUT of JSON."""
         return await self._request("PUT", path, json=body)
 
+    async def delete(self, path: str) -> Any:
+        """A DELETE."""
+        return await self._request("DELETE", path)
+
     async def upload(self, path: str, name: str, content: bytes, **query: str) -> Any:
         """A POST of one file."""
         form = aiohttp.FormData()

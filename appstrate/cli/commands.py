@@ -9,6 +9,7 @@ from rich.markup import escape
 from appstrate.cli.accounts import claim, login, print_claim, warn_of_strangers
 from appstrate.cli.packages import packages
 from appstrate.cli.runs import logs, run, runs
+from appstrate.cli.schedules import schedules
 from appstrate.cli.terminal import command_name, console, errors, fail
 
 app = typer.Typer(
@@ -124,6 +125,7 @@ def doctor() -> None:
 
 
 app.add_typer(runs, name="runs")
+app.add_typer(schedules, name="schedules")
 app.add_typer(packages, name="packages")
 
 

@@ -1,5 +1,6 @@
 """`appstrate demo`: from nothing to a finished run, and a server one can go on with."""
 
+import asyncio
 import json
 import secrets
 from pathlib import Path
@@ -17,6 +18,7 @@ from appstrate.environment import read_environment
 from appstrate.paths import SYSTEM_PACKAGES
 from appstrate.settings import read_settings
 
+SCHEDULE_SECONDS = 20.0
 ARCHIVE = "agent-meeting-notes-1.0.0.afps"
 NOTES = """\
 Ana: the release moves to Friday, everybody agrees.
@@ -44,6 +46,7 @@ async def run_demo(data: Path, console: Console) -> bool:
         )
         console.print(f"Running it as [bold]{launched['id']}[/]")
         run = await follow(client, launched["id"], console, verbose=False)
+        await _on_schedule(client, made["packageId"], console)
         claim = await client.get("/api/auth/bootstrap")
     print_result(console, run)
     settings = read_settings(read_environment() | {"DATA_DIR": str(data)})
@@ -51,6 +54,31 @@ async def run_demo(data: Path, console: Console) -> bool:
         print_claim(settings, url)
     warn_of_strangers(settings)
     return bool(run["status"] == "success")
+
+
+async def _on_schedule(client: Client, agent: str, console: Console) -> None:
+    """Have the agent run by itself once, a second from now."""
+    schedule = await client.post(
+        f"/api/agents/{agent}/schedules",
+        {
+            "name": "Demo",
+            "cron_expression": "* * * * * *",
+            "input": {"notes": NOTES},
+            "model_id_override": "demo",
+            "overlap_policy": "skip",
+        },
+    )
+    path = f"/api/schedules/{schedule['id']}"
+    with console.status("Waiting for a schedule to fire"):
+        async with asyncio.timeout(SCHEDULE_SECONDS):
+            while not (runs := (await client.get(f"{path}/runs"))["data"]):  # noqa: ASYNC110 - no event over HTTP
+                await asyncio.sleep(0.1)
+        await client.delete(path)
+        run = await client.get(f"/api/runs/{runs[-1]['id']}", wait="true")
+    console.print(
+        f"A schedule fired at {run['started_at'][11:19]} UTC and ran it by itself: "
+        f"[bold]{run['id']}[/] {run['status']}"
+    )
 
 
 async def _account(url: str, data: Path, console: Console) -> dict[str, Any]:

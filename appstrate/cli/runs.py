@@ -10,7 +10,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from appstrate.cli.terminal import AsJson, Url, command_name, console, errors, fail, run_work
+from appstrate.cli.terminal import (
+    AsJson,
+    Url,
+    call,
+    command_name,
+    console,
+    errors,
+    fail,
+    run_work,
+)
 
 if TYPE_CHECKING:
     from appstrate.cli.client import Client
@@ -37,7 +46,7 @@ def run(
     """Run an agent, and watch it."""
     if not re.fullmatch(r"@?[^/@\s]+/[^/@\s]+", agent):
         fail(f"{agent} is no agent's name: write it as @scope/name", 2)
-    body: dict[str, Any] = {"input": _input(values or [])}
+    body: dict[str, Any] = {"input": read_input(values or [])}
     if model is not None:
         body["modelId"] = model
     query = {"version": version} if version else {}
@@ -80,7 +89,7 @@ def list_runs(
     from appstrate.cli.why import print_runs
 
     query = {"limit": str(limit), "status": status} | ({"user": "me"} if mine else {})
-    found = run_work(_get(url, "/api/runs", **query))
+    found = run_work(call(url, "GET", "/api/runs", query=query))
     if as_json:
         print(json.dumps(found["data"], indent=2))  # noqa: T201 - for programs
     elif found["data"]:
@@ -94,7 +103,7 @@ def explain(run_id: RunId, as_json: AsJson = False, url: Url = None) -> None:
     """Say what happened to a run, and what to do about it."""
     from appstrate.cli.why import print_why
 
-    told = run_work(_get(url, f"/api/runs/{run_id}/why"))
+    told = run_work(call(url, "GET", f"/api/runs/{run_id}/why"))
     if as_json:
         print(json.dumps(told, indent=2))  # noqa: T201 - for programs
     else:
@@ -104,26 +113,8 @@ def explain(run_id: RunId, as_json: AsJson = False, url: Url = None) -> None:
 @runs.command("cancel")
 def cancel(run_id: RunId, url: Url = None) -> None:
     """End a run."""
-    ended = run_work(_cancel(url, run_id))
+    ended = run_work(call(url, "POST", f"/api/runs/{run_id}/cancel"))
     console.print(f"{ended['id']}: {ended['status']}")
-
-
-async def _get(url: str | None, path: str, **query: str) -> dict[str, Any]:
-    from appstrate.cli.access import find_access
-    from appstrate.cli.client import Client
-
-    access = find_access(url)
-    async with Client(access.url, access.api_key) as client:
-        return dict(await client.get(path, **query))
-
-
-async def _cancel(url: str | None, run_id: str) -> dict[str, Any]:
-    from appstrate.cli.access import find_access
-    from appstrate.cli.client import Client
-
-    access = find_access(url)
-    async with Client(access.url, access.api_key) as client:
-        return dict(await client.post(f"/api/runs/{run_id}/cancel"))
 
 
 async def _launch(
@@ -213,7 +204,7 @@ async def _logs(
             print_result(console, run)
 
 
-def _input(values: list[str]) -> dict[str, Any]:
+def read_input(values: list[str]) -> dict[str, Any]:
     """The run's input from what was typed: pairs, JSON objects, files; the later the stronger."""
     merged: dict[str, Any] = {}
     for value in values:

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -39,6 +39,32 @@ def run_work(work: Coroutine[Any, Any, T]) -> T:
         fail(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+async def call(
+    url: str | None,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    *,
+    query: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """One request to the server a command is for, as who the command is for; for `run_work`."""
+    from appstrate.cli.access import find_access
+    from appstrate.cli.client import Client
+
+    access = find_access(url)
+    async with Client(access.url, access.api_key) as client:
+        match method:
+            case "GET":
+                answer = await client.get(path, **(query or {}))
+            case "PUT":
+                answer = await client.put(path, body or {})
+            case "DELETE":
+                answer = await client.delete(path)
+            case _:
+                answer = await client.post(path, body, **(query or {}))
+    return dict(answer or {})
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

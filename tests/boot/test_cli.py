@@ -63,6 +63,7 @@ def test_demo_starts_a_server_runs_an_agent_and_leaves_both(
     assert "→ read" in demo.stdout
     assert "[demo model: scripted, no AI]" in demo.stdout
     assert "success" in demo.stdout
+    assert "A schedule fired at" in demo.stdout
     result = demo.stdout[demo.stdout.index("\n{") : demo.stdout.index("\n}\n") + 2]
     assert json.loads(result)["words"] == 22
     kept = shell.folder / "data" / "cli.json"
@@ -293,6 +294,28 @@ def test_runs_are_listed_explained_and_waited_for(shell: Shell) -> None:
     over = shell("runs", "cancel", run["id"])
     assert over.returncode == 1
     assert "has ended already" in over.stderr
+
+
+def test_schedules_are_made_shown_and_paused(shell: Shell) -> None:
+    agent = json.loads(shell("runs", "list", "--limit", "1", "--json").stdout)[0]
+    name = f"{agent['agent_scope']}/{agent['agent_name']}"
+    values = ("-i", json.dumps(agent["input"]))
+    made = shell("schedules", "add", name, "0 7 * * MON", "-z", "Europe/Paris", *values)
+    assert made.returncode == 0, made.stderr
+    schedule = json.loads(shell("schedules", "list", "--json").stdout)[-1]["id"]
+    assert schedule in made.stdout
+
+    assert "Europe/Paris" in shell("schedules").stdout
+    assert len(shell("schedules", "next", "@daily").stdout.splitlines()) == 5
+    assert "run_" in shell("schedules", "run", schedule).stdout
+    shell("schedules", "pause", schedule)
+    assert "disabled" in shell("schedules").stdout
+    assert "Due " in shell("schedules", "resume", schedule).stdout
+    wrong = shell("schedules", "next", "0 0 30 2 *")
+    assert wrong.returncode == 1
+    assert "bad day-of-month" in wrong.stderr
+    assert shell("schedules", "delete", schedule).stdout == "Deleted.\n"
+    assert shell("schedules", "fires", schedule).returncode == 1
 
 
 def test_a_failure_is_printed_with_its_remedy() -> None:
