@@ -160,6 +160,8 @@ class Tenant:
         self.key = ""
         self.agent = ""
         self.session: aiohttp.ClientSession | None = None
+        # More than ten requests of a key are not kept waiting.
+        self.waiting = asyncio.Semaphore(10)
 
     async def prepare(self, model_url: str) -> None:
         """Make everything a run needs."""
@@ -224,7 +226,7 @@ class Tenant:
         """Wait for a run to end."""
         assert self.session is not None
         while True:
-            async with self.session.get(f"/api/runs/{run}?wait=true") as answer:
+            async with self.waiting, self.session.get(f"/api/runs/{run}?wait=true") as answer:
                 found: dict[str, Any] = await answer.json()
             if found["status"] not in ("pending", "running"):
                 return found

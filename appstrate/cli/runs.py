@@ -163,6 +163,7 @@ async def _ended(client: "Client", run_id: str) -> dict[str, Any]:
         run: dict[str, Any] = await client.get(f"/api/runs/{run_id}", wait="true")
         if run["status"] not in ("pending", "running"):
             return run
+        await asyncio.sleep(1)  # the server lets only so many wait, and answers others at once
 
 
 async def _model(client: "Client", wanted: str) -> str:

@@ -21,6 +21,7 @@ from appstrate.http.frames import STREAMS, Streams
 from appstrate.http.gate import GATE, Gate
 from appstrate.http.problems import http_error, internal_error, problem_response
 from appstrate.http.versions import API_VERSION
+from appstrate.http.waiting import WAITERS, Waiters
 
 log = structlog.get_logger("http")
 
@@ -49,6 +50,7 @@ def build_application(
     application.on_response_prepare.append(_sign)
     streams = application[STREAMS] = Streams()
     gate.on_drain(streams.end)
+    application[WAITERS] = Waiters()
     application[CORS] = Cors(settings.cookies.trusted_origins)
     for route in routes:
         serve = endpoint(route, settings.body_limit)

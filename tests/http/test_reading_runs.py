@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+from yarl import URL
+
 from support.api import Api
 from support.fake_model import FakeModel, Hang
 
@@ -74,3 +77,50 @@ async def test_a_cursor_may_be_large(owner: Api) -> None:
     beyond = await owner.get(f"/api/runs/{run['id']}/logs?since=99999999999")
 
     assert beyond.json["data"] == []
+
+
+async def test_runs_are_listed_by_when_they_were_made(owner: Api) -> None:
+    run = (await owner.launch(await owner.new_agent("dated"), {"modelId": "demo"})).json
+    at, today = run["started_at"], run["started_at"][:10]
+
+    async def total(**query: str) -> int:
+        answer = await owner.get(str(URL.build(path="/api/runs", query=query)))
+        assert answer.status == 200, answer.body
+        return int(answer.json["total"])
+
+    assert await total(start_date=today, end_date=today) == 1
+    assert await total(start_date=at, end_date=at) == 1
+    assert await total(start_date="", end_date="") == 1
+    assert await total(start_date="2999-01-01") == 0
+    assert await total(end_date="2000-01-01T00:00:00+02:00") == 0
+    assert await total(user="me", end_date="2000-01-01") == 1
+
+
+@pytest.mark.parametrize(
+    "query", ["start_date=soon", "end_date=2026-13-01", "kind=odd", "user=you", "status=odd"]
+)
+async def test_filters_that_make_no_sense_are_refused(owner: Api, query: str) -> None:
+    answer = await owner.get(f"/api/runs?{query}")
+
+    assert (answer.status, answer.code) == (400, "invalid_request")
+    assert answer.json["param"] == query.partition("=")[0]
+
+
+async def test_ten_requests_may_wait_and_the_eleventh_is_answered(
+    owner: Api, fake: FakeModel
+) -> None:
+    await owner.new_model(fake, fake.script("crowded", Hang()))
+    run = (await owner.launch(await owner.new_agent("crowded"))).json["id"]
+    key = await owner.with_key()
+    waiting = {asyncio.create_task(owner.wait(run)) for _ in range(11)}
+    done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    another = asyncio.create_task(key.wait(run))
+    [eleventh] = done
+    await owner.post(f"/api/runs/{run}/cancel")
+    ended = [(await each)["status"] for each in waiting]
+    key_ended = (await another)["status"]
+    again = await owner.wait(run)
+
+    assert (await eleventh)["status"] in ("pending", "running")
+    assert ended == ["cancelled"] * 10
+    assert key_ended == again["status"] == "cancelled"

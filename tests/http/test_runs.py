@@ -385,7 +385,7 @@ async def test_a_run_that_cannot_start_now_is_taken_and_started_later(
 async def test_many_runs_at_once_all_end(owner: Api) -> None:
     agent = await owner.new_agent("many")
     runs = await asyncio.gather(*(owner.launch(agent, {"modelId": "demo"}) for _ in range(12)))
-    ended = await asyncio.gather(*(owner.wait(r.json["id"]) for r in runs))
+    ended = [await owner.wait(r.json["id"]) for r in runs]
 
     assert {r["status"] for r in ended} == {"success"}
     assert sorted(r["runNumber"] for r in ended) == list(range(1, 13))

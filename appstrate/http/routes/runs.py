@@ -1,19 +1,15 @@
 """Reading runs, waiting for them, cancelling them."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
-from actors.events import run_topic
-from actors.pubsub import subscription
-from actors.runs import LEVELS, CancelRun, ListRuns, LogLine, ReadLog, ReadRun, Run, RunQuery
+from actors.runs import LEVELS, CancelRun, ListRuns, LogLine, ReadLog, Run, RunQuery
 from actors.runtime import Rejected
 from appstrate.http.call import Call, Page, Query, Routes, Scope, number, page
-from appstrate.http.stream import is_gone
+from appstrate.http.waiting import read_run as await_run
 
 routes = Routes()
 
 LONGEST_WAIT = 55.0
-POLL_SECONDS = 2.0
 STATUSES = ("pending", "running", "success", "failed", "timeout", "cancelled")
 KINDS = {"all": None, "package": False, "inline": True}
 OFFSET = Query("offset", "How many to skip.", number(1_000_000, 0, least=0))
@@ -65,23 +61,11 @@ async def list_page(call: Call, query: RunQuery) -> Page[Run]:
     query=(Query("wait", "Seconds to wait for the end of the run, or `true` for 55."),),
 )
 async def read_run(call: Call) -> Run:
-    """One run; with `wait`, once it has ended or the wait is over."""
-    seconds = _wait(call.query("wait"))
-    if seconds == 0:
-        return await call.at.run_log.ask(ReadRun(caller=call.caller, run=call.run))
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
-    async with subscription(call.at.pubsub, run_topic(call.run)) as events:
-        run = await call.at.run_log.ask(ReadRun(caller=call.caller, run=call.run))
-        while not run.ended and (left := deadline - loop.time()) > 0:
-            if is_gone(call.request):
-                break
-            # An event may be lost: the database is asked again now and then all the same.
-            waking = asyncio.ensure_future(anext(events, None))
-            await asyncio.wait((waking,), timeout=min(POLL_SECONDS, left))
-            waking.cancel()
-            run = await call.at.run_log.ask(ReadRun(caller=call.caller, run=call.run))
-    return run
+    """One run; with `wait`, once it has ended or the wait is over.
+
+    Ten requests of a key or a user may wait at once: the eleventh is answered immediately.
+    """
+    return await await_run(call, _wait(call.query("wait")))
 
 
 @routes.add(
