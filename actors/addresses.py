@@ -14,6 +14,7 @@ from actors.pubsub import PubSub
 from actors.queue import Queue
 from actors.runs import (
     Launcher,
+    RemoteRuns,
     RunDispatcher,
     RunEvidence,
     RunLog,
@@ -56,6 +57,7 @@ class Addresses:
     run_dispatcher: Address[RunDispatcher]
     run_watchdog: Address[RunWatchdog]
     run_manager: Address[RunManager]
+    remote_runs: Address[RemoteRuns]
     launcher: Address[Launcher]
     run_log: Address[RunLog]
     run_evidence: Address[RunEvidence]

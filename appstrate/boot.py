@@ -267,7 +267,12 @@ async def _listen_to_runs(
     egress_url = _url("127.0.0.1", listening)
     await forward_proxy.start(listening)
     stack.push_async_callback(forward_proxy.stop)
-    places = Places(platform_url=platform_url, proxy_url=listener.url, egress_url=egress_url)
+    places = Places(
+        platform_url=platform_url,
+        proxy_url=listener.url,
+        egress_url=egress_url,
+        public_url=urls[1],
+    )
     return listener, places
 
 

@@ -13,7 +13,7 @@ from actors.accounts import AccessPolicy
 from actors.egress import Egress
 from actors.models import SystemModels, read_system_models
 from actors.packages import BundleLimits, Policy, Trust, TrustedKey, public_key_problem
-from actors.runs import Capacity, InlineLimits, Liveness, RunLimits
+from actors.runs import Capacity, InlineLimits, Liveness, RemoteLimits, RunLimits
 from adapters.local.machine import memory_bytes, processors, runs_carried
 from adapters.local.settings import LocalExecutorSettings, LocalStorageSettings, SandboxMode
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
@@ -63,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     liveness: Liveness
     limits: RunLimits
     inline_limits: InlineLimits
+    remote_limits: RemoteLimits
     trust: Trust
     bundle_limits: BundleLimits
     keys: Keys
@@ -151,6 +152,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         liveness=_liveness(read),
         limits=read.strict("PLATFORM_RUN_LIMITS", RunLimits),
         inline_limits=read.strict("INLINE_RUN_LIMITS", InlineLimits),
+        remote_limits=_remote_limits(read),
         trust=_trust(read),
         bundle_limits=_bundle_limits(read),
         keys=keys,
@@ -268,6 +270,15 @@ def _upstream_proxy(read: Reader) -> str | None:
         read.problem("PROXY_URL", "must be http://[user:password@]host:port")
         return None
     return url
+
+
+def _remote_limits(read: Reader) -> RemoteLimits:
+    most = read.integer("REMOTE_RUN_SINK_MAX_TTL_SECONDS", 86_400, least=1)
+    default = read.integer("REMOTE_RUN_SINK_DEFAULT_TTL_SECONDS", min(7200, most), least=1)
+    if default > most:
+        why = f"must not be more than REMOTE_RUN_SINK_MAX_TTL_SECONDS, which is {most}"
+        read.problem("REMOTE_RUN_SINK_DEFAULT_TTL_SECONDS", why)
+    return RemoteLimits(default_ttl=default, most_ttl=most)
 
 
 def _folders(text: str | None) -> tuple[Path, ...]:

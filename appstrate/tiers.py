@@ -26,6 +26,7 @@ from actors.runs import (
     Launcher,
     LiveRun,
     Places,
+    RemoteRuns,
     RunDispatcher,
     RunEvidence,
     RunLog,
@@ -107,6 +108,7 @@ class Plan:
     run_dispatcher: Callable[[], RunDispatcher]
     run_watchdog: Callable[[], RunWatchdog]
     run_manager: Callable[[], RunManager]
+    remote_runs: Callable[[], RemoteRuns]
     launcher: Callable[[], Launcher]
     run_log: Callable[[], RunLog]
     run_evidence: Callable[[], RunEvidence]
@@ -285,6 +287,15 @@ def in_process(
             at.run_supervisor,
             at.run_dispatcher,
             secrets,
+            most_pending_of_organization=settings.limits.max_pending_per_org,
+        ),
+        remote_runs=partial(
+            RemoteRuns,
+            runs,
+            at.pubsub,
+            secrets,
+            limits=settings.remote_limits,
+            url=lambda: places().public_url,
             most_pending_of_organization=settings.limits.max_pending_per_org,
         ),
         launcher=partial(

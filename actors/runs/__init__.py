@@ -30,6 +30,7 @@ from actors.runs.inline import InlineLimits as InlineLimits
 from actors.runs.launcher import CheckInline as CheckInline
 from actors.runs.launcher import Launcher as Launcher
 from actors.runs.launcher import PlanInline as PlanInline
+from actors.runs.launcher import PlanRemote as PlanRemote
 from actors.runs.launcher import PlanRun as PlanRun
 from actors.runs.ledger import Totals as Totals
 from actors.runs.ledger import price as price
@@ -48,6 +49,12 @@ from actors.runs.records import RunFacts as RunFacts
 from actors.runs.records import RunPage as RunPage
 from actors.runs.records import RunQuery as RunQuery
 from actors.runs.records import RunRecords as RunRecords
+from actors.runs.remote_runs import Extended as Extended
+from actors.runs.remote_runs import ExtendSink as ExtendSink
+from actors.runs.remote_runs import OpenRemote as OpenRemote
+from actors.runs.remote_runs import RemoteLimits as RemoteLimits
+from actors.runs.remote_runs import RemoteRuns as RemoteRuns
+from actors.runs.remote_runs import RemoteSink as RemoteSink
 from actors.runs.rules import RunLimits as RunLimits
 from actors.runs.run_dispatcher import DrainRuns as DrainRuns
 from actors.runs.run_dispatcher import RunDispatcher as RunDispatcher

@@ -19,6 +19,7 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
 
     platform_url: str
     proxy_url: str
+    public_url: str = ""
     egress_url: str
 
     @property
@@ -41,6 +42,7 @@ def environment(
     where = places()
     sink = f"{where.platform_url}/api/runs/{plan.run}/events"
     model = plan.model
+    assert model is not None, "a remote run is not executed here"
     temperature = model.generation.temperature
     told = {
         "AGENT_RUN_ID": plan.run,

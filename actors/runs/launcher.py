@@ -12,7 +12,7 @@ from actors.agents import Agents, AgentSetup, ReadSetup
 from actors.agents.agents import check_proxy
 from actors.ids import PackageId, new_run_id
 from actors.models import ChooseModel, Generation, Models
-from actors.packages import AgentDefinition, Packages, ResolveAgent, ResolveInline
+from actors.packages import AgentDefinition, Packages, ResolveAgent, ResolveInline, ShowVersion
 from actors.packages.manifest import integrations, parameters, runtime_tools
 from actors.runs.inline import (
     InlineLaunch,
@@ -58,7 +58,22 @@ class CheckInline(Request["Launcher", None], frozen=True, kw_only=True):
     launch: InlineLaunch
 
 
-LauncherMessage: TypeAlias = PlanRun | PlanInline | CheckInline
+class PlanRemote(Request["Launcher", RunPlan], frozen=True, kw_only=True):
+    """Plan a run that is executed elsewhere: of an inline agent, or of `package` as in PlanRun.
+
+    `integrity` is what the published version must have.
+    """
+
+    caller: Caller
+    inline: InlineLaunch | None = None
+    package: PackageId | None = None
+    version: str | None = None
+    integrity: str | None = None
+    wish: Wish = Wish()
+    context: dict[str, Any] | None = None
+
+
+LauncherMessage: TypeAlias = PlanRun | PlanInline | CheckInline | PlanRemote
 
 
 class Launcher(Actor):
@@ -90,12 +105,14 @@ class Launcher(Actor):
                 return await self._plan(message)
             case PlanInline():
                 return await self._plan_inline(message)
+            case PlanRemote():
+                return await self._plan_remote(message)
             case CheckInline():
                 return await self._check_inline(message)
             case _:
                 assert_never(message)
 
-    async def _plan(self, message: PlanRun) -> RunPlan:
+    async def _plan(self, message: PlanRun, *, here: bool = True) -> RunPlan:
         caller, package, wish = message.caller, message.package, message.wish
         check_wish(wish)
         resolving = ResolveAgent(
@@ -105,7 +122,7 @@ class Launcher(Actor):
         setup = await self._agents.ask(ReadSetup(caller=caller, package=package))
         if wish.rerun_from is not None:
             wish = await self._rerun(message, setup)
-        return await self._complete(caller, agent, wish, setup)
+        return await self._complete(caller, agent, wish, setup, here=here)
 
     async def _rerun(self, message: PlanRun, setup: AgentSetup) -> Wish:
         """The wish with the input of the run it wants once more."""
@@ -123,12 +140,44 @@ class Launcher(Actor):
             )
         return replace(message.wish, input=replayed(run.input, setup.input))
 
-    async def _plan_inline(self, message: PlanInline) -> RunPlan:
+    async def _plan_inline(self, message: PlanInline, *, here: bool = True) -> RunPlan:
         launch = message.launch
         check_inline(launch, self._inline_limits)
         agent = await self._resolve_inline(message.caller, launch)
-        plan = await self._complete(message.caller, agent, launch.wish, AgentSetup())
+        plan = await self._complete(message.caller, agent, launch.wish, AgentSetup(), here=here)
         return replace(plan, inline=InlineAgent(manifest=launch.manifest, prompt=launch.prompt))
+
+    async def _plan_remote(self, message: PlanRemote) -> RunPlan:
+        caller, package = message.caller, message.package
+        remote = partial(replace, origin="remote", context_snapshot=message.context)
+        if package is None:
+            assert message.inline is not None
+            return remote(
+                await self._plan_inline(
+                    PlanInline(caller=caller, launch=message.inline), here=False
+                )
+            )
+        planning = PlanRun(
+            caller=caller, package=package, version=message.version, wish=message.wish
+        )
+        plan = await self._plan(planning, here=False)
+        if message.integrity is not None:
+            await self._check_integrity(caller, plan.agent, message.integrity)
+        return remote(plan)
+
+    async def _check_integrity(
+        self, caller: Caller, agent: AgentDefinition, integrity: str
+    ) -> None:
+        asking = ShowVersion(
+            caller=caller, type="agent", package=agent.package, query=agent.version_ref
+        )
+        found = await self._packages.ask(asking)
+        if found.integrity != integrity:
+            raise Conflict(
+                f"{agent.package}@{found.version} has the integrity {found.integrity} here",
+                code="integrity_mismatch",
+                param="source.integrity",
+            )
 
     async def _resolve_inline(self, caller: Caller, launch: InlineLaunch) -> AgentDefinition:
         manifest = as_agent(launch.manifest, new_inline_name())
@@ -154,17 +203,21 @@ class Launcher(Actor):
             raise gathered(refusals)
 
     async def _complete(
-        self, caller: Caller, agent: AgentDefinition, wish: Wish, setup: AgentSetup
+        self, caller: Caller, agent: AgentDefinition, wish: Wish, setup: AgentSetup, *, here: bool
     ) -> RunPlan:
+        """The plan of a run with everything decided; one that is not executed here has no model."""
         org, application = caller.tenant
         values = resolve_input(agent.manifest, wish.input or {}, setup.input)
         if not agent.prompt.strip():
             raise Rejected("the agent's prompt is empty", code="empty_prompt")
         check_proxy(wish.proxy)
         check_connections(wish.connections, integrations(agent.manifest))
-        model = await self._models.ask(
-            ChooseModel(caller=caller, package=agent.package, model=wish.model)
-        )
+        model = None
+        if here:
+            model = await self._models.ask(
+                ChooseModel(caller=caller, package=agent.package, model=wish.model)
+            )
+            model = replace(model, generation=wish.generation.over(model.generation))
         timeout = run_timeout(agent.manifest, self._limits)
         return RunPlan(
             run=new_run_id(),
@@ -175,7 +228,7 @@ class Launcher(Actor):
             agent=agent,
             input=values,
             prompt=render_prompt(agent.prompt, agent.manifest, values, agent.skills, timeout),
-            model=replace(model, generation=wish.generation.over(model.generation)),
+            model=model,
             timeout=timeout,
             output_schema=parameters(agent.manifest, "output"),
             runtime_tools=runtime_tools(agent.manifest),

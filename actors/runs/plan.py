@@ -1,7 +1,7 @@
 """The plan of a run: all that is decided at launch, so that executing it asks nobody anything."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -27,7 +27,8 @@ class InlineAgent(msgspec.Struct, frozen=True, kw_only=True):
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A run to be admitted. It holds no secret, and is kept in the database until the run ends.
 
-    `prompt` is the complete rendered prompt; `timeout` is the agent's budget in seconds.
+    `prompt` is the complete rendered prompt; `timeout` is the agent's budget in seconds. A run that
+    is executed elsewhere has no `model`.
     """
 
     run: RunId
@@ -38,7 +39,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     agent: AgentDefinition
     input: dict[str, Any]
     prompt: str
-    model: ChosenModel
+    model: ChosenModel | None
     timeout: float
     output_schema: dict[str, Any] | None
     runtime_tools: list[str]
@@ -49,6 +50,8 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     dependency_overrides: dict[str, str] | None = None
     inline: InlineAgent | None = None
     fire: ScheduledFire | None = None
+    origin: Literal["platform", "remote"] = "platform"
+    context_snapshot: dict[str, Any] | None = None
 
     @property
     def package(self) -> PackageId:
@@ -58,5 +61,5 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def generation(self) -> Generation | None:
         """How the model is asked to generate; None when everything is left to it."""
-        asked = self.model.generation
+        asked = Generation() if self.model is None else self.model.generation
         return None if asked == Generation() else asked

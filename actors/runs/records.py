@@ -141,7 +141,10 @@ class LogLine(Resource, frozen=True, kw_only=True, rename=spell):
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What serving a run's own requests needs. The secret is sealed as it is in the database."""
+    """What serving a run's own requests needs. The secret is sealed as it is in the database.
+
+    `awaited` tells that it is executed elsewhere and has not been heard of yet.
+    """
 
     run: RunId
     org: OrgId
@@ -150,6 +153,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     sealed_secret: str
     expires_at: datetime
     closed: bool
+    awaited: bool = False
 
 
 class Ingested(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,6 +220,19 @@ class RunRecords(Protocol):
         """Insert a pending run with its number, its sink and the first line of its log.
 
         None when `most_pending` of its organization wait already.
+        """
+        ...
+
+    async def begin(self, run: RunId) -> Run | None:
+        """Pending → running, for a run that is executed elsewhere. None when it is not pending."""
+        ...
+
+    async def extend(
+        self, org: OrgId, application: ApplicationId, run: RunId, expires_at: datetime
+    ) -> bool:
+        """Let the sink of a run stay open until `expires_at`; that is a sign of life, too.
+
+        False when it is closed, or there is none.
         """
         ...
 

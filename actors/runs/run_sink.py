@@ -11,7 +11,7 @@ from actors.ids import OrgId, RunId
 from actors.models import ChosenModel
 from actors.packages import AgentDefinition
 from actors.pubsub import Publish, PubSub
-from actors.runs.conclude import announce_lines, conclude
+from actors.runs.conclude import announce, announce_lines, conclude
 from actors.runs.events import effects, read_event
 from actors.runs.finalize import read_report
 from actors.runs.ledger import Totals
@@ -142,10 +142,21 @@ class RunSink(Actor):
         if ingested.closed:
             raise self._closed(signed.run)
         announce_lines(self._pubsub, facts.application, facts.package, ingested.lines)
+        if facts.awaited:
+            await self._begin(facts)
         if ingested.totals is not None:
             self._announce_totals(facts, ingested.totals)
         sequence = msgspec.UNSET if ingested.outcome == "replay" else event.sequence
         return IngestReply(outcome=ingested.outcome, sequence=sequence)
+
+    async def _begin(self, facts: RunFacts) -> None:
+        """A remote run has sent its first event: it runs from now on."""
+        run = await self._records.begin(facts.run)
+        if run is not None:
+            announce(self._pubsub, run)
+        if facts.run in self._known:
+            begun = msgspec.structs.replace(facts, awaited=False)
+            self._known[facts.run] = begun, self._known[facts.run][1]
 
     async def _finalize(self, signed: SignedRequest) -> None:
         await self._verified(signed, closed_too=True)
@@ -168,7 +179,7 @@ class RunSink(Actor):
     async def _model_route(self, token: str) -> ModelRoute:
         run = self._secrets.run_of(token)
         plan = await self._records.plan(run)
-        if plan is None:
+        if plan is None or plan.model is None:
             raise Rejected("the run has ended", code="unauthorized")
         meta = plan.agent.manifest.get("_meta", {})
         return ModelRoute(

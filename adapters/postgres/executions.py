@@ -33,7 +33,8 @@ CLAIM = f"""
     WITH active AS (
         SELECT r.id, r.org_id, r.started_at, r.instance_id, r.boot_id,
                r.status = 'running' OR EXISTS ({ALIVE}) AS taken
-        FROM runs r WHERE r.status IN ('pending', 'running')
+        FROM runs r
+        WHERE r.status IN ('pending', 'running') AND r.run_origin = 'platform'
     ), turns AS (
         SELECT *, count(*) FILTER (WHERE taken) OVER (PARTITION BY org_id)
             + row_number() OVER (PARTITION BY org_id, taken ORDER BY started_at, id) AS turn
@@ -76,10 +77,13 @@ SILENT = f"""
         SELECT r.id AS run, coalesce((r.plan->>'timeout')::float8, 0) AS timeout, CASE
             WHEN r.deadline_at < now() THEN 'overdue'
             WHEN NOT $2::boolean THEN NULL
-            WHEN NOT EXISTS ({ALIVE}) THEN 'orphaned'
+            WHEN r.run_origin = 'remote' AND s.last_sequence = 0 THEN
+                CASE WHEN s.expires_at < now() THEN 'unborn' END
+            WHEN r.run_origin = 'platform' AND NOT EXISTS ({ALIVE}) THEN 'orphaned'
             WHEN s.last_sequence = 0 AND s.boot_deadline_at < now() THEN 'unborn'
             WHEN s.touched_at < now() - make_interval(secs => $1) THEN 'stale' END AS why
-        FROM runs r JOIN run_sinks s ON s.run_id = r.id WHERE r.status = 'running'
+        FROM runs r JOIN run_sinks s ON s.run_id = r.id
+        WHERE r.status = 'running' OR r.status = 'pending' AND r.run_origin = 'remote'
     ) AS looked WHERE why IS NOT NULL LIMIT $3
 """
 
@@ -134,7 +138,8 @@ class PostgresExecutionRecords:
     async def orphans(self) -> list[RunId]:
         rows = await self._pool.fetch(
             f"""
-            SELECT r.id FROM runs r WHERE r.status = 'running' AND NOT EXISTS ({ALIVE})
+            SELECT r.id FROM runs r
+            WHERE r.status = 'running' AND r.run_origin = 'platform' AND NOT EXISTS ({ALIVE})
             ORDER BY r.started_at
             """
         )

@@ -67,6 +67,7 @@ class PostgresRunRecords:
         most_pending: int,
     ) -> tuple[Run, LogLine] | None:
         scope, name = split_name(plan.package)
+        model = plan.model
         row = await self._pool.fetchrow(
             f"""
             WITH counter AS (
@@ -89,10 +90,10 @@ class PostgresRunRecords:
                     model_label, model_source, model_credential_id, runner_name, runner_kind,
                     plan, output_schema, inline_manifest, inline_prompt, package_ephemeral,
                     generation, generation_override, connection_overrides, dependency_overrides,
-                    schedule_id)
+                    schedule_id, run_origin, context_snapshot)
                 SELECT $1, $2, $3, CASE WHEN $27::json IS NULL THEN $4 END, $5, $6, last_number,
                        $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $27, $28,
-                       $27 IS NOT NULL, $29, $30, $31, $32, $33 FROM counter
+                       $27 IS NOT NULL, $29, $30, $31, $32, $33, $35, $36 FROM counter
                 WHERE $34::timestamptz IS NULL OR EXISTS (SELECT FROM fire)
                 RETURNING *
             ), sink AS (
@@ -107,7 +108,7 @@ class PostgresRunRecords:
             """,
             *(plan.run, plan.org, plan.application, plan.package, scope, name, plan.user),
             *(plan.api_key, plan.input, plan.agent.version_label, plan.agent.version_ref),
-            *(plan.model.label, plan.model.source, plan.model.org_credential),
+            *((model.label, model.source, model.org_credential) if model else (None, None, None)),
             *(plan.runner_name, plan.runner_kind, plan, plan.output_schema),
             *(sealed_secret, expires_at),
             *(first.type, first.level, first.event, first.message, first.data),
@@ -116,6 +117,7 @@ class PostgresRunRecords:
             *(plan.generation, plan.generation_override),
             *(plan.connection_overrides, plan.dependency_overrides),
             *((plan.fire.schedule, plan.fire.due_at) if plan.fire else (None, None)),
+            *(plan.origin, plan.context_snapshot),
         )
         if row is None:
             return None
@@ -133,12 +135,39 @@ class PostgresRunRecords:
         )
         return read_run(row), line
 
+    async def begin(self, run: RunId) -> Run | None:
+        row = await self._pool.fetchrow(
+            f"""
+            WITH r AS (
+                UPDATE runs SET status = 'running'
+                WHERE id = $1 AND status = 'pending' AND run_origin = 'remote' RETURNING *
+            )
+            SELECT {WHOLE} FROM r {NAMES}
+            """,
+            run,
+        )
+        return None if row is None else read_run(row)
+
+    async def extend(
+        self, org: OrgId, application: ApplicationId, run: RunId, expires_at: datetime
+    ) -> bool:
+        extended = await self._pool.fetchval(
+            """
+            UPDATE run_sinks s SET expires_at = $4, touched_at = now() FROM runs r
+            WHERE s.run_id = $3 AND r.id = $3 AND r.org_id = $1 AND r.application_id = $2
+                AND s.closed_at IS NULL RETURNING 1
+            """,
+            *(org, application, run, expires_at),
+        )
+        return extended is not None
+
     async def facts(self, run: RunId) -> RunFacts | None:
         row = await self._pool.fetchrow(
             f"""
             SELECT r.id AS run, r.org_id AS org, r.application_id AS application,
                    {PACKAGE_ID} AS package, s.secret_encrypted AS sealed_secret, s.expires_at,
-                   s.closed_at IS NOT NULL AS closed
+                   s.closed_at IS NOT NULL AS closed,
+                   r.run_origin = 'remote' AND r.status = 'pending' AS awaited
             FROM runs r JOIN run_sinks s ON s.run_id = r.id WHERE r.id = $1
             """,
             run,

@@ -48,6 +48,13 @@ BODIES: list[tuple[str, str, str, Callable[[Things], Json]]] = [
     ("POST", f"{AGENT}/run", "rerun_from", lambda t: {"rerun_from": t.run}),
     ("POST", f"{RUNS}/inline", "modelId", lambda t: INLINE | {"modelId": t.model}),
     ("POST", f"{RUNS}/inline/validate", "modelId", lambda t: INLINE | {"modelId": t.model}),
+    (
+        *("POST", f"{RUNS}/remote", "applicationId"),
+        lambda t: {
+            "source": {"kind": "inline"} | INLINE,
+            "applicationId": t.owner.application["id"],
+        },
+    ),
     ("POST", INSTALLED, "packageId", lambda t: {"packageId": t.packages["agents"]}),
     ("PUT", f"{INSTALLED}/{{scope}}/{{name}}", "modelId", lambda t: {"modelId": t.model}),
 ]

@@ -21,6 +21,7 @@ from appstrate.http.routes import (
     packages,
     profile,
     realtime,
+    remote,
     runs,
     schedules,
     sink,
@@ -48,6 +49,7 @@ SUBJECTS = (
     schedules,
     explanations,
     realtime,
+    remote,
     sink,
 )
 
