@@ -10,6 +10,7 @@ from actors.idempotency import Idempotency
 from actors.limiter import Limiter
 from actors.models import Credentials, Models
 from actors.packages import Artifacts, Bundles, Curator, Installations, Packages, Publisher
+from actors.persistence import Persistence
 from actors.pubsub import PubSub
 from actors.queue import Queue
 from actors.runs import (
@@ -58,6 +59,7 @@ class Addresses:
     run_watchdog: Address[RunWatchdog]
     run_manager: Address[RunManager]
     remote_runs: Address[RemoteRuns]
+    persistence: Address[Persistence]
     launcher: Address[Launcher]
     run_log: Address[RunLog]
     run_evidence: Address[RunEvidence]

@@ -8,6 +8,7 @@ from uuid import uuid4
 OrgId = NewType("OrgId", str)
 ApplicationId = NewType("ApplicationId", str)
 UserId = NewType("UserId", str)
+EndUserId = NewType("EndUserId", str)
 ApiKeyId = NewType("ApiKeyId", str)
 CredentialId = NewType("CredentialId", str)
 ModelId = NewType("ModelId", str)
@@ -37,6 +38,11 @@ def new_run_id() -> RunId:
 def new_schedule_id() -> ScheduleId:
     """`sched_` and a UUID."""
     return ScheduleId(f"sched_{uuid4()}")
+
+
+def new_end_user_id() -> EndUserId:
+    """`eu_` and a UUID."""
+    return EndUserId(f"eu_{uuid4()}")
 
 
 def new_user_id() -> UserId:

@@ -19,6 +19,7 @@ from actors.idempotency import Idempotency
 from actors.limiter import Limiter
 from actors.models import Credentials, Models, built_in
 from actors.packages import Artifacts, Bundles, Curator, Installations, Packages, Publisher
+from actors.persistence import Persistence
 from actors.pubsub import PubSub
 from actors.queue import Queue
 from actors.runs import (
@@ -67,6 +68,7 @@ from adapters.postgres.members import PostgresMemberRecords
 from adapters.postgres.models import PostgresModelRecords
 from adapters.postgres.organizations import PostgresOrganizationRecords
 from adapters.postgres.packages import PostgresPackageRecords
+from adapters.postgres.persistence import PostgresPersistenceRecords
 from adapters.postgres.pool import Pool
 from adapters.postgres.publications import PostgresPublicationRecords
 from adapters.postgres.runs import PostgresRunRecords
@@ -109,6 +111,7 @@ class Plan:
     run_watchdog: Callable[[], RunWatchdog]
     run_manager: Callable[[], RunManager]
     remote_runs: Callable[[], RemoteRuns]
+    persistence: Callable[[], Persistence]
     launcher: Callable[[], Launcher]
     run_log: Callable[[], RunLog]
     run_evidence: Callable[[], RunEvidence]
@@ -298,12 +301,14 @@ def in_process(
             url=lambda: places().public_url,
             most_pending_of_organization=settings.limits.max_pending_per_org,
         ),
+        persistence=partial(Persistence, PostgresPersistenceRecords(pool), at.packages),
         launcher=partial(
             Launcher,
             at.packages,
             at.agents,
             at.models,
             runs,
+            persistence=at.persistence,
             limits=settings.limits,
             inline_limits=settings.inline_limits,
         ),

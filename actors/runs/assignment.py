@@ -73,6 +73,8 @@ def environment(
         "MODEL_TEMPERATURE": None if temperature is None else f"{temperature:g}",
         "MODEL_REASONING_LEVEL": model.generation.reasoning_level,
     }
+    if plan.inline is None:
+        told["PLATFORM_API_URL"] = where.platform_url
     told |= _proxies(where.egress_url, plan.run, secrets.egress_token(plan.run))
     return told | {name: value for name, value in optional.items() if value is not None}
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from actors.documents import as_list, as_object, decode_scrubbed
+from actors.persistence import Kept, read_kept
 from actors.runs.events import (
     INT4,
     RESULT_LIMIT,
@@ -43,6 +44,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     cost: float | None = None
     duration: int | None = None
     artifacts: dict[str, Any] | None = None
+    kept: Kept = Kept()
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +68,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     cost: float | None = None
     duration: int | None = None
     artifacts: dict[str, Any] | None = None
+    kept: Kept = Kept()
     logs: list[LogEntry] = msgspec.field(default_factory=list[LogEntry])
 
 
@@ -92,6 +95,7 @@ def read_report(body: bytes) -> Report:
         cost=read_cost(report.get("cost")),
         duration=None if duration is None else int(duration),
         artifacts=artifacts if artifacts.get("status") in ("complete", "partial") else None,
+        kept=read_kept(report.get("memories"), report.get("pinned")),
     )
 
 
@@ -135,6 +139,7 @@ def decide(report: Report, facts: Facts) -> Verdict:
         cost=report.cost,
         duration=report.duration,
         artifacts=report.artifacts,
+        kept=report.kept,
         logs=logs,
     )
 

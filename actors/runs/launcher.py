@@ -14,6 +14,7 @@ from actors.ids import PackageId, new_run_id
 from actors.models import ChooseModel, Generation, Models
 from actors.packages import AgentDefinition, Packages, ResolveAgent, ResolveInline, ShowVersion
 from actors.packages.manifest import integrations, parameters, runtime_tools
+from actors.persistence import Persistence, ReadSlots, viewer_of
 from actors.runs.inline import (
     InlineLaunch,
     InlineLimits,
@@ -88,6 +89,7 @@ class Launcher(Actor):
         models: Address[Models],
         records: RunRecords,
         *,
+        persistence: Address[Persistence],
         limits: RunLimits,
         inline_limits: InlineLimits,
     ) -> None:
@@ -96,6 +98,7 @@ class Launcher(Actor):
         self._agents = agents
         self._models = models
         self._records = records
+        self._persistence = persistence
         self._limits = limits
         self._inline_limits = inline_limits
 
@@ -218,6 +221,7 @@ class Launcher(Actor):
                 ChooseModel(caller=caller, package=agent.package, model=wish.model)
             )
             model = replace(model, generation=wish.generation.over(model.generation))
+        slots = await self._persistence.ask(ReadSlots(viewer=viewer_of(caller, agent.package)))
         timeout = run_timeout(agent.manifest, self._limits)
         return RunPlan(
             run=new_run_id(),
@@ -227,7 +231,9 @@ class Launcher(Actor):
             api_key=caller.api_key,
             agent=agent,
             input=values,
-            prompt=render_prompt(agent.prompt, agent.manifest, values, agent.skills, timeout),
+            prompt=render_prompt(
+                agent.prompt, agent.manifest, values, agent.skills, timeout, slots=slots
+            ),
             model=model,
             timeout=timeout,
             output_schema=parameters(agent.manifest, "output"),

@@ -5,7 +5,16 @@ from typing import Any, Literal
 
 import msgspec
 
-from actors.ids import ApiKeyId, ApplicationId, OrgId, PackageId, RunId, ScheduleId, UserId
+from actors.ids import (
+    ApiKeyId,
+    ApplicationId,
+    EndUserId,
+    OrgId,
+    PackageId,
+    RunId,
+    ScheduleId,
+    UserId,
+)
 from actors.models import ChosenModel, Generation
 from actors.packages import AgentDefinition
 
@@ -28,13 +37,14 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A run to be admitted. It holds no secret, and is kept in the database until the run ends.
 
     `prompt` is the complete rendered prompt; `timeout` is the agent's budget in seconds. A run that
-    is executed elsewhere has no `model`.
+    is executed elsewhere has no `model`. It is for a user or for an end user.
     """
 
     run: RunId
     org: OrgId
     application: ApplicationId
-    user: UserId
+    user: UserId | None
+    end_user: EndUserId | None = None
     api_key: ApiKeyId | None
     agent: AgentDefinition
     input: dict[str, Any]

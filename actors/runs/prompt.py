@@ -12,6 +12,7 @@ from typing import Any
 from actors.documents import as_list, as_object
 from actors.packages import Manifest, SkillFacts
 from actors.packages.manifest import parameters
+from actors.persistence import CHECKPOINT
 
 INPUT_LIMIT = 4000
 
@@ -22,14 +23,21 @@ def render_prompt(
     values: Mapping[str, Any],
     skills: Sequence[SkillFacts],
     timeout: float,
+    *,
+    slots: Mapping[str, Any] | None = None,
 ) -> str:
-    """The complete prompt; each section is there only when it has something to say."""
+    """The complete prompt; each section is there only when it has something to say.
+
+    `slots` is what earlier runs have pinned, by key.
+    """
     sections = [
         _system(manifest),
         _environment(timeout),
         _communication(),
         _skills(skills),
         _input(manifest, values),
+        _checkpoint(slots or {}),
+        _pinned(slots or {}),
         _output(manifest),
     ]
     return "\n\n".join([*filter(None, sections), "---", agent_prompt])
@@ -91,6 +99,22 @@ def _input(manifest: Manifest, values: Mapping[str, Any]) -> str:
     return "\n".join(["## User Input", "", *lines])
 
 
+def _checkpoint(slots: Mapping[str, Any]) -> str:
+    if slots.get(CHECKPOINT) is None:
+        return ""
+    about = "The state the previous run left for this one:"
+    return f"## Checkpoint\n\n{about}\n\n{_fenced(slots[CHECKPOINT])}"
+
+
+def _pinned(slots: Mapping[str, Any]) -> str:
+    parts = [
+        f"### {key}\n\n{content if isinstance(content, str) else _fenced(content)}"
+        for key, content in sorted(slots.items())
+        if key != CHECKPOINT
+    ]
+    return "\n\n".join(["## Pinned Slots", *parts]) if parts else ""
+
+
 def _output(manifest: Manifest) -> str:
     schema = parameters(manifest, "output")
     if schema is None:
@@ -108,11 +132,20 @@ def _output(manifest: Manifest) -> str:
     )
 
 
+def _fenced(value: Any) -> str:
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    fence = "`" * max(3, _longest_fence(text) + 1)
+    return f"{fence}json\n{text}\n{fence}"
+
+
 def _quoted(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if len(text) > INPUT_LIMIT:
         text = text[:INPUT_LIMIT] + "…"
     # A value with backticks in it needs a longer fence, or it could pose as the prompt's own text.
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * (longest + 1)
+    fence = "`" * (_longest_fence(text) + 1)
     return f"{fence}{text}{fence}"
+
+
+def _longest_fence(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)

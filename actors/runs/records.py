@@ -17,6 +17,7 @@ from actors.ids import (
     ScheduleId,
     UserId,
 )
+from actors.persistence import Viewer
 from actors.runs.events import Effects, LogEntry, RunEvent
 from actors.runs.finalize import Report
 from actors.runs.ledger import Totals
@@ -238,6 +239,13 @@ class RunRecords(Protocol):
 
     async def facts(self, run: RunId) -> RunFacts | None:
         """What serving the run's own requests needs."""
+        ...
+
+    async def viewer(self, run: RunId) -> tuple[str, Viewer] | None:
+        """The status of a run, and as whom it looks at what its agent keeps.
+
+        None when there is no such run, or its agent is gone.
+        """
         ...
 
     async def plan(self, run: RunId) -> RunPlan | None:

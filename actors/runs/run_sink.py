@@ -10,6 +10,7 @@ from actors.events import RunMetered, RunTotals
 from actors.ids import OrgId, RunId
 from actors.models import ChosenModel
 from actors.packages import AgentDefinition
+from actors.persistence import Viewer
 from actors.pubsub import Publish, PubSub
 from actors.runs.conclude import announce, announce_lines, conclude
 from actors.runs.events import effects, read_event
@@ -75,6 +76,22 @@ class AuthorizeModelCall(Request["RunSink", ModelRoute], frozen=True, kw_only=Tr
     token: str
 
 
+class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """A running run, and as whom it looks at what its agent keeps."""
+
+    run: RunId
+    viewer: Viewer
+
+
+class IdentifyRun(Request["RunSink", RunIdentity], frozen=True, kw_only=True):
+    """Turn a run's bearer token into the run, and as whom it looks at what its agent keeps.
+
+    Refuses with `forbidden` when the run is not running.
+    """
+
+    token: str
+
+
 class AuthorizeEgress(Request["RunSink", None], frozen=True, kw_only=True):
     """Refuse a run's password for the forward proxy when it is wrong, or the run has ended."""
 
@@ -83,7 +100,13 @@ class AuthorizeEgress(Request["RunSink", None], frozen=True, kw_only=True):
 
 
 RunSinkMessage: TypeAlias = (
-    IngestEvent | FinalizeRun | Heartbeat | ReadDefinition | AuthorizeModelCall | AuthorizeEgress
+    IngestEvent
+    | FinalizeRun
+    | Heartbeat
+    | ReadDefinition
+    | AuthorizeModelCall
+    | IdentifyRun
+    | AuthorizeEgress
 )
 
 
@@ -129,6 +152,8 @@ class RunSink(Actor):
                 return await self._definition(message.signed)
             case AuthorizeModelCall():
                 return await self._model_route(message.token)
+            case IdentifyRun():
+                return await self._identify(message.token)
             case AuthorizeEgress():
                 return await self._authorize_egress(message)
             case _:
@@ -189,6 +214,16 @@ class RunSink(Actor):
             script=meta.get("dev.appstrate/demo"),
             input=plan.input,
         )
+
+    async def _identify(self, token: str) -> RunIdentity:
+        run = self._secrets.run_of(token)
+        found = await self._records.viewer(run)
+        if found is None:
+            raise NotFound("there is no such run, or its agent is gone")
+        status, viewer = found
+        if status != "running":
+            raise Rejected(f"the run is not running: it is {status}", code="forbidden")
+        return RunIdentity(run=run, viewer=viewer)
 
     async def _authorize_egress(self, message: AuthorizeEgress) -> None:
         self._secrets.check_egress(message.run, message.token)

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from actors.ids import RunId
+from actors.persistence import MOST_NOTES
 from actors.runs import (
     Effects,
     Facts,
@@ -26,6 +27,7 @@ from actors.runs import (
 )
 from actors.runtime import Unavailable
 from adapters.postgres.ledger import meter
+from adapters.postgres.persistence import keep
 from adapters.postgres.pool import Pool
 
 MOST_EARLY = 1000
@@ -159,7 +161,10 @@ async def _end(
     if verdict.error is not None:
         about["error"] = verdict.error
     completed = LogEntry(type="system", level="info", event="run_completed", data=about)
-    lines = await append(connection, run, [*verdict.logs, completed])
+    logs = [*verdict.logs, completed]
+    if dropped := await keep(connection, run, verdict.kept):
+        logs.insert(0, _full(dropped))
+    lines = await append(connection, run, logs)
     await _write(connection, run, verdict, now)
     return lines
 
@@ -271,16 +276,24 @@ async def _write(
     await connection.execute(
         """
         UPDATE runs SET status = $2, result = $3, error = $4, artifacts = $6, completed_at = $7,
-            plan = NULL,
+            checkpoint = $8, plan = NULL,
             duration = coalesce($5, least(2147483647, greatest(0,
                 1000 * extract(epoch FROM $7::timestamptz - started_at)))::integer)
         WHERE id = $1
         """,
         *(run, verdict.status, verdict.result, verdict.error),
-        *(verdict.duration, verdict.artifacts, now),
+        *(verdict.duration, verdict.artifacts, now, verdict.kept.checkpoint),
     )
     await connection.execute("UPDATE run_sinks SET closed_at = $2 WHERE run_id = $1", run, now)
     await connection.execute("DELETE FROM run_messages WHERE run_id = $1", run)
+
+
+def _full(dropped: int) -> LogEntry:
+    told = (
+        f"{dropped} notes were not kept: an agent keeps {MOST_NOTES} for each user and "
+        f"{MOST_NOTES} that are shared. Delete some of them to make room."
+    )
+    return LogEntry(type="system", level="warn", event="memories_dropped", message=told)
 
 
 def _line(row: asyncpg.Record) -> LogLine:

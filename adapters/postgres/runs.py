@@ -10,6 +10,7 @@ import structlog
 from actors.contract import pick
 from actors.ids import ApplicationId, OrgId, RunId
 from actors.packages import split_name
+from actors.persistence import Viewer
 from actors.runs import (
     Effects,
     Ended,
@@ -42,12 +43,12 @@ COLUMNS = f"""
     r.runner_name, r.runner_kind, r.started_at, r.completed_at, r.duration, r.generation,
     r.generation_override, r.connection_overrides, r.dependency_overrides, r.proxy_label,
     r.context_snapshot, r.package_ephemeral, r.schedule_id, u.name AS user_name,
-    k.name AS api_key_name, sc.name AS schedule_name
+    k.name AS api_key_name, sc.name AS schedule_name, r.end_user_id, e.name AS end_user_name
 """
 WHOLE = f"{COLUMNS}, r.inline_manifest, r.inline_prompt"
 NAMES = """
     LEFT JOIN users u ON u.id = r.user_id LEFT JOIN api_keys k ON k.id = r.api_key_id
-    LEFT JOIN schedules sc ON sc.id = r.schedule_id
+    LEFT JOIN schedules sc ON sc.id = r.schedule_id LEFT JOIN end_users e ON e.id = r.end_user_id
 """
 
 
@@ -90,10 +91,11 @@ class PostgresRunRecords:
                     model_label, model_source, model_credential_id, runner_name, runner_kind,
                     plan, output_schema, inline_manifest, inline_prompt, package_ephemeral,
                     generation, generation_override, connection_overrides, dependency_overrides,
-                    schedule_id, run_origin, context_snapshot)
+                    schedule_id, run_origin, context_snapshot, end_user_id)
                 SELECT $1, $2, $3, CASE WHEN $27::json IS NULL THEN $4 END, $5, $6, last_number,
                        $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $27, $28,
-                       $27 IS NOT NULL, $29, $30, $31, $32, $33, $35, $36 FROM counter
+                       $27 IS NOT NULL, $29, $30, $31, $32, $33, $35, $36, $37
+                FROM counter
                 WHERE $34::timestamptz IS NULL OR EXISTS (SELECT FROM fire)
                 RETURNING *
             ), sink AS (
@@ -117,7 +119,7 @@ class PostgresRunRecords:
             *(plan.generation, plan.generation_override),
             *(plan.connection_overrides, plan.dependency_overrides),
             *((plan.fire.schedule, plan.fire.due_at) if plan.fire else (None, None)),
-            *(plan.origin, plan.context_snapshot),
+            *(plan.origin, plan.context_snapshot, plan.end_user),
         )
         if row is None:
             return None
@@ -173,6 +175,17 @@ class PostgresRunRecords:
             run,
         )
         return None if row is None else RunFacts(**dict(row))
+
+    async def viewer(self, run: RunId) -> tuple[str, Viewer] | None:
+        row = await self._pool.fetchrow(
+            f"""
+            SELECT r.status, r.org_id AS org, r.application_id AS application,
+                   {PACKAGE_ID} AS package, r.user_id AS user, r.end_user_id AS end_user
+            FROM runs r WHERE r.id = $1 AND {PACKAGE_ID} IS NOT NULL
+            """,
+            run,
+        )
+        return None if row is None else (row["status"], Viewer(**pick(Viewer, row)))
 
     async def plan(self, run: RunId) -> RunPlan | None:
         return read_plan(await self._pool.fetchval("SELECT plan FROM runs WHERE id = $1", run), run)

@@ -19,6 +19,7 @@ from appstrate.agent.sink import Sink, SinkError
 from appstrate.agent.toolbox import Toolbox
 from appstrate.agent.tools.files import file_tools
 from appstrate.agent.tools.memory import Memory, note_tool, pin_tool
+from appstrate.agent.tools.past import past_tools
 from appstrate.agent.tools.runtime import Output, log_tool
 from appstrate.agent.tools.search import search_tools
 from appstrate.agent.tools.shell import shell_tool
@@ -154,6 +155,7 @@ def _toolbox(settings: Settings, sink: Sink, workspace: Path, memory: Memory) ->
         *file_tools(workspace, sees="image" in settings.model_input),
         shell_tool(workspace),
         *search_tools(workspace),
+        *past_tools(settings, sink),
     ]
     if "log" in chosen:
         tools.append(log_tool(sink))

@@ -59,6 +59,7 @@ class Settings:
     sink_secret: str
     tool_result_limit: int
     heartbeat: float = 15.0
+    platform_url: str
 
 
 class _Reader:
@@ -143,6 +144,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         sink_secret=read.text("APPSTRATE_SINK_SECRET"),
         tool_result_limit=int(read.number("TOOL_RESULT_BYTE_LIMIT") or 2048),
         heartbeat=read.number("RUN_HEARTBEAT_INTERVAL_SECONDS") or 15.0,
+        platform_url=read.url("PLATFORM_API_URL") if variables.get("PLATFORM_API_URL") else "",
     )
     read.problems += _problems(settings)
     if read.problems:

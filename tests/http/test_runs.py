@@ -69,7 +69,8 @@ async def _check_requests(fake: FakeModel, name: str) -> None:
     assert "found" in last
     tools = first["tools"]
     names = {t.get("function", t)["name"] for t in tools}
-    assert names == {"read", "write", "edit", "bash", "grep", "find", "ls", "output", "log"}
+    always = {"read", "write", "edit", "bash", "grep", "find", "ls", "run_history", "recall_memory"}
+    assert names == always | {"output", "log"}
 
 
 async def test_the_agent_never_sees_the_key(owner: Api, fake: FakeModel) -> None:

@@ -33,6 +33,8 @@ class Things:
     key: str
     credential: str
     model: str
+    memory: str
+    slot: str
     packages: dict[str, str] = field(default_factory=dict)
 
     def package(self, path: str) -> str:
@@ -43,18 +45,20 @@ class Things:
 
 async def new_things(owner: Api, fake: FakeModel) -> Things:
     """One of everything, in the organization of `owner`."""
-    packages = {"agents": await owner.new_agent()}
+    packages = {"agents": await owner.new_agent(runtime_tools=["note", "pin"])}
     for folder, content in _archives(owner.scope).items():
         made = await owner.upload(content)
         assert made.status == 201, made.body
         packages[folder] = made.json["packageId"]
-    model = await owner.new_model(fake, fake.script("foreign", Say("Done.")))
+    keeping: dict[str, Any] = {"note": {"content": "n"}, "pin": {"key": "k", "content": 1}}
+    model = await owner.new_model(fake, fake.script("foreign", Say("", keeping), Say("Done.")))
     key = (await owner.post("/api/api-keys", {"name": "foreign"})).json["id"]
     run = await owner.finished(packages["agents"])
     scheduled = await owner.post(
         f"/api/agents/{packages['agents']}/schedules", {"cron_expression": "@yearly"}
     )
     assert scheduled.status == 201, scheduled.body
+    kept = (await owner.get(f"/api/agents/{packages['agents']}/persistence")).json
     user = (await owner.get("/api/auth/get-session")).json["user"]["id"]
     invited = await owner.post(
         f"/api/orgs/{owner.org['id']}/members", {"email": "eve@example.com", "role": "viewer"}
@@ -70,6 +74,8 @@ async def new_things(owner: Api, fake: FakeModel) -> Things:
         key=key,
         credential=model["credentialId"],
         model=model["id"],
+        memory=str(kept["memories"][0]["id"]),
+        slot=str(kept["pinned"][0]["id"]),
         packages=packages,
     )
 
@@ -90,6 +96,8 @@ IN_PATH: dict[str, Callable[[Things, str], str]] = {
     "key": lambda things, _path: things.key,
     "credential": lambda things, _path: things.credential,
     "model": lambda things, _path: things.model,
+    "memory": lambda things, _path: things.memory,
+    "slot": lambda things, _path: things.slot,
 }
 
 # What a route is sent, where its type does not tell: by method and path.

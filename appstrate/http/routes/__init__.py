@@ -14,11 +14,13 @@ from appstrate.http.routes import (
     files,
     forks,
     installations,
+    internal,
     launches,
     members,
     models,
     organizations,
     packages,
+    persistence,
     profile,
     realtime,
     remote,
@@ -44,6 +46,7 @@ SUBJECTS = (
     installations,
     bundles,
     agents,
+    persistence,
     launches,
     runs,
     schedules,
@@ -51,6 +54,7 @@ SUBJECTS = (
     realtime,
     remote,
     sink,
+    internal,
 )
 
 
