@@ -9,6 +9,7 @@ from actors.database import Database
 from actors.idempotency import Idempotency
 from actors.limiter import Limiter
 from actors.models import Credentials, Models
+from actors.notifications import Notifications
 from actors.packages import Artifacts, Bundles, Curator, Installations, Packages, Publisher
 from actors.persistence import Persistence
 from actors.pubsub import PubSub
@@ -28,6 +29,7 @@ from actors.runtime import Address
 from actors.schedules import Scheduler, Schedules
 from actors.sidecar_pool import SidecarPool
 from actors.storage import Storage
+from actors.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,8 @@ class Addresses:
     launcher: Address[Launcher]
     run_log: Address[RunLog]
     run_evidence: Address[RunEvidence]
+    webhooks: Address[Webhooks]
+    notifications: Address[Notifications]
     idempotency: Address[Idempotency]
     schedules: Address[Schedules]
     scheduler: Address[Scheduler]

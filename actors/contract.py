@@ -10,6 +10,9 @@ from typing import Any
 
 import msgspec
 
+API_VERSION = "2026-03-21"
+"""The version of the API that is spoken, by requests and by webhooks."""
+
 CAMEL_CASE = frozenset(
     {
         *("created_at", "updated_at", "expires_at", "last_used_at", "revoked_at", "joined_at"),

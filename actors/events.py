@@ -13,6 +13,8 @@ from actors.ids import ApplicationId, OrgId, PackageId, RunId
 from actors.runtime import Event
 
 TEXT_LIMIT = 2000
+DELIVERIES = "webhook.deliver"
+"""The topic of the jobs that deliver one event to one webhook each."""
 
 
 class RunUpdate(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -92,6 +94,21 @@ class RunMetered(_OfRun, frozen=True, kw_only=True):
     """A run has used more tokens."""
 
     totals: RunTotals
+
+
+class JobsAdded(Event, frozen=True, kw_only=True):
+    """Jobs of a queue's topic were added, in the transaction of what they follow from."""
+
+    topic: str
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return (jobs_topic(self.topic),)
+
+
+def jobs_topic(topic: str) -> str:
+    """The topic on the bus of jobs that were added to a topic of the queue."""
+    return f"jobs/{topic}"
 
 
 def run_topic(run: RunId) -> str:

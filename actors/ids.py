@@ -16,6 +16,8 @@ PackageId = NewType("PackageId", str)
 RunId = NewType("RunId", str)
 ScheduleId = NewType("ScheduleId", str)
 InstanceId = NewType("InstanceId", str)
+WebhookId = NewType("WebhookId", str)
+NotificationId = NewType("NotificationId", str)
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
 
@@ -43,6 +45,16 @@ def new_schedule_id() -> ScheduleId:
 def new_end_user_id() -> EndUserId:
     """`eu_` and a UUID."""
     return EndUserId(f"eu_{uuid4()}")
+
+
+def new_webhook_id() -> WebhookId:
+    """`wh_` and a UUID."""
+    return WebhookId(f"wh_{uuid4()}")
+
+
+def new_event_id() -> str:
+    """`evt_` and a UUID, as what webhooks are told has."""
+    return f"evt_{uuid4()}"
 
 
 def new_user_id() -> UserId:

@@ -81,6 +81,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Whether nobody but this machine can reach the server."""
         return self.host in LOOPBACK
 
+    @property
+    def webhook_egress(self) -> Egress:
+        """Where webhooks may lead: to this machine during development only, whoever asks."""
+        loopback = self.egress.loopback and not self.production
+        return msgspec.structs.replace(self.egress, loopback=loopback)
+
     def http(self, url: str) -> HttpSettings:
         """The slice of the HTTP layer, once the real address is known."""
         origins = set(self.trusted_origins) | {url}

@@ -18,6 +18,7 @@ from actors.database import Database
 from actors.idempotency import Idempotency
 from actors.limiter import Limiter
 from actors.models import Credentials, Models, built_in
+from actors.notifications import Notifications
 from actors.packages import Artifacts, Bundles, Curator, Installations, Packages, Publisher
 from actors.persistence import Persistence
 from actors.pubsub import PubSub
@@ -43,12 +44,14 @@ from actors.schedules import Scheduler, Schedules
 from actors.sidecar_pool import SidecarPool
 from actors.storage import Storage
 from actors.vault import Vault
+from actors.webhooks import Webhooks
 from adapters.local.executor import LIBRARIES, LocalExecutor
 from adapters.local.limiter import LocalLimiter
 from adapters.local.pubsub import LocalPubSub
 from adapters.local.queue import LocalQueue
 from adapters.local.sandbox import Sandbox
 from adapters.local.scheduler import LocalScheduler
+from adapters.local.sender import HttpSender
 from adapters.local.sidecar_pool import LocalSidecarPool
 from adapters.local.storage import LocalStorage
 from adapters.local.trial import Found, find_sandbox
@@ -66,6 +69,7 @@ from adapters.postgres.installations import PostgresInstallationRecords
 from adapters.postgres.jobs import PostgresJobRecords
 from adapters.postgres.members import PostgresMemberRecords
 from adapters.postgres.models import PostgresModelRecords
+from adapters.postgres.notifications import PostgresNotificationRecords
 from adapters.postgres.organizations import PostgresOrganizationRecords
 from adapters.postgres.packages import PostgresPackageRecords
 from adapters.postgres.persistence import PostgresPersistenceRecords
@@ -74,6 +78,7 @@ from adapters.postgres.publications import PostgresPublicationRecords
 from adapters.postgres.runs import PostgresRunRecords
 from adapters.postgres.schedules import PostgresScheduleRecords
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
+from adapters.postgres.webhooks import PostgresWebhookRecords
 from appstrate.paths import MIGRATIONS
 from appstrate.settings import Settings
 from appstrate.sidecar.model_probe import HttpModelProbe
@@ -115,6 +120,8 @@ class Plan:
     launcher: Callable[[], Launcher]
     run_log: Callable[[], RunLog]
     run_evidence: Callable[[], RunEvidence]
+    webhooks: Callable[[], Webhooks]
+    notifications: Callable[[], Notifications]
     idempotency: Callable[[], Idempotency]
     schedules: Callable[[], Schedules]
     scheduler: Callable[[], Scheduler]
@@ -190,6 +197,7 @@ def in_process(
     runs, evidence = PostgresRunRecords(pool), PostgresEvidenceRecords(pool)
     schedules = PostgresScheduleRecords(pool)
     executions = PostgresExecutionRecords(pool)
+    notifications = PostgresNotificationRecords(pool)
     packages = PostgresPackageRecords(pool)
     live_run = partial(
         LiveRun,
@@ -312,8 +320,18 @@ def in_process(
             limits=settings.limits,
             inline_limits=settings.inline_limits,
         ),
-        run_log=partial(RunLog, runs, PostgresFeedRecords(pool)),
+        run_log=partial(RunLog, runs, PostgresFeedRecords(pool), notifications),
         run_evidence=partial(RunEvidence, evidence, at.run_log),
+        webhooks=partial(
+            Webhooks,
+            PostgresWebhookRecords(pool),
+            HttpSender(settings.webhook_egress),
+            vault,
+            settings.webhook_egress,
+            queue=at.queue,
+            pubsub=at.pubsub,
+        ),
+        notifications=partial(Notifications, notifications),
         idempotency=partial(Idempotency, PostgresIdempotencyRecords(pool), vault, identity),
         schedules=partial(
             Schedules,

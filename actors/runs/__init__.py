@@ -20,6 +20,7 @@ from actors.runs.evidence import ModelCall as ModelCall
 from actors.runs.executions import ClaimedRun as ClaimedRun
 from actors.runs.executions import ExecutionRecords as ExecutionRecords
 from actors.runs.executions import Hold as Hold
+from actors.runs.executions import Started as Started
 from actors.runs.explanation import Explanation as Explanation
 from actors.runs.finalize import Facts as Facts
 from actors.runs.finalize import Report as Report
@@ -71,6 +72,8 @@ from actors.runs.run_log import ReadRuns as ReadRuns
 from actors.runs.run_log import RunLog as RunLog
 from actors.runs.run_manager import Admit as Admit
 from actors.runs.run_manager import CancelRun as CancelRun
+from actors.runs.run_manager import DeleteRun as DeleteRun
+from actors.runs.run_manager import DeleteRuns as DeleteRuns
 from actors.runs.run_manager import RunManager as RunManager
 from actors.runs.run_sink import AuthorizeEgress as AuthorizeEgress
 from actors.runs.run_sink import AuthorizeModelCall as AuthorizeModelCall

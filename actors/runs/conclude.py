@@ -7,7 +7,7 @@ from typing import Literal
 
 import structlog
 
-from actors.events import RunChanged, RunLogged
+from actors.events import DELIVERIES, JobsAdded, RunChanged, RunLogged
 from actors.ids import ApplicationId, PackageId, RunId
 from actors.pubsub import Publish, PubSub
 from actors.runs.finalize import Report
@@ -38,6 +38,8 @@ async def conclude(
         return None
     announce_lines(pubsub, ended.run.application_id, ended.run.package_id, ended.lines)
     announce(pubsub, ended.run)
+    if ended.tells:
+        announce_deliveries(pubsub)
     return ended.run
 
 
@@ -75,6 +77,11 @@ def announce(
             )
         )
     )
+
+
+def announce_deliveries(pubsub: Address[PubSub]) -> None:
+    """Publish that there are jobs which tell webhooks of a run."""
+    pubsub.tell(Publish(event=JobsAdded(topic=DELIVERIES)))
 
 
 def announce_lines(

@@ -22,6 +22,17 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     sealed_secret: str
 
 
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that this call has started, and the log lines that were written with it.
+
+    `tells` means that jobs were added which tell webhooks of it.
+    """
+
+    run: Run
+    lines: list[LogLine]
+    tells: bool
+
+
 class ExecutionRecords(Protocol):
     """Which instance executes what. Each method is one transaction."""
 
@@ -50,7 +61,7 @@ class ExecutionRecords(Protocol):
 
     async def start(
         self, run: RunId, who: Identity, times: tuple[datetime, datetime], lines: list[LogEntry]
-    ) -> tuple[Run, list[LogLine]] | None:
+    ) -> Started | None:
         """Pending → running, executed by this instance. None when it is pending no more.
 
         `times` are the deadline of its first event and that of its end; its sink stays open until

@@ -11,7 +11,12 @@ import structlog
 from actors.packages.manifest import integrations
 from actors.pubsub import PubSub
 from actors.runs.assignment import Environment
-from actors.runs.conclude import announce, announce_lines, conclude_surely
+from actors.runs.conclude import (
+    announce,
+    announce_deliveries,
+    announce_lines,
+    conclude_surely,
+)
 from actors.runs.events import LogEntry
 from actors.runs.evidence import EvidenceRecords
 from actors.runs.executions import ExecutionRecords
@@ -177,9 +182,10 @@ class LiveRun(Actor):
         started = await self._executions.start(plan.run, self._identity, times, told)
         if started is None:
             return False
-        run, lines = started
-        announce(self._pubsub, run)
-        announce_lines(self._pubsub, plan.application, plan.package, lines)
+        announce(self._pubsub, started.run)
+        announce_lines(self._pubsub, plan.application, plan.package, started.lines)
+        if started.tells:
+            announce_deliveries(self._pubsub)
         return True
 
     async def _watch(self, slot: Slot) -> Report | None:

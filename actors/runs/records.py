@@ -172,10 +172,14 @@ class Ingested(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that this call has ended, and the log lines that were written with it."""
+    """A run that this call has ended, and the log lines that were written with it.
+
+    `tells` means that jobs were added which tell webhooks of it.
+    """
 
     run: Run
     lines: list[LogLine]
+    tells: bool = False
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,6 +276,18 @@ class RunRecords(Protocol):
 
     async def abandon(self, run: RunId, error: str, now: datetime) -> Ended | None:
         """End a run as failed, looking at nothing it left. None when it had ended."""
+        ...
+
+    async def delete(
+        self, org: OrgId, application: ApplicationId, run: RunId
+    ) -> Literal["deleted", "active", "missing"]:
+        """Delete a run that has ended, with all that is about it but what it has cost."""
+        ...
+
+    async def delete_all(
+        self, org: OrgId, application: ApplicationId, package: PackageId
+    ) -> int | None:
+        """Delete every run of an agent; how many. None, and nothing is, while one is active."""
         ...
 
     async def run(self, org: OrgId, application: ApplicationId, run: RunId) -> Run | None:

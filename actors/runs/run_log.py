@@ -3,8 +3,11 @@
 from datetime import timedelta
 from typing import Any, Protocol, TypeAlias, assert_never
 
+import msgspec
+
 from actors.accounts import Caller
 from actors.ids import ApplicationId, OrgId, PackageId, RunId
+from actors.notifications import NotificationRecords
 from actors.runs.events import LEVELS, Level
 from actors.runs.records import LogLine, Run, RunPage, RunQuery, RunRecords
 from actors.runtime import Actor, Lane, NotFound, Request
@@ -98,21 +101,28 @@ class RunLog(Actor):
 
     lanes = (Lane("reads", 64),)
 
-    def __init__(self, records: RunRecords, feed: FeedRecords) -> None:
+    def __init__(
+        self, records: RunRecords, feed: FeedRecords, notifications: NotificationRecords
+    ) -> None:
         super().__init__()
         self._records = records
         self._feed = feed
+        self._notifications = notifications
 
     async def receive(self, message: RunLogMessage) -> Any:
         match message:
             case ReadRun():
-                return await self._read(message.caller, message.run)
+                run = await self._read(message.caller, message.run)
+                return (await self._marked(message.caller, [run]))[0]
             case ListRuns():
-                return await self._records.runs(*message.caller.tenant, message.query)
+                found = await self._records.runs(*message.caller.tenant, message.query)
+                marked = await self._marked(message.caller, found.runs)
+                return msgspec.structs.replace(found, runs=marked)
             case ReadLog():
                 return await self._lines(message)
             case ReadRuns():
-                return await self._feed.runs(*message.caller.tenant, message.runs)
+                runs = await self._feed.runs(*message.caller.tenant, message.runs)
+                return await self._marked(message.caller, runs)
             case NewestLine():
                 return await self._feed.newest()
             case ReadFeed():
@@ -125,6 +135,14 @@ class RunLog(Actor):
         if found is None:
             raise NotFound("there is no such run")
         return found
+
+    async def _marked(self, caller: Caller, runs: list[Run]) -> list[Run]:
+        """The runs, those marked as unread whose end the caller has not taken note of."""
+        ended = [run.id for run in runs if run.ended and not run.package_ephemeral]
+        if not ended:
+            return runs
+        unread = await self._notifications.unread_runs((*caller.tenant, caller.user), ended)
+        return [msgspec.structs.replace(r, unread=True) if r.id in unread else r for r in runs]
 
     async def _feed_lines(self, message: ReadFeed) -> list[LogLine]:
         since = message.since

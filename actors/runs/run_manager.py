@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, assert_never
 
 from actors.accounts import Caller
-from actors.ids import RunId
+from actors.ids import PackageId, RunId
 from actors.pubsub import PubSub
 from actors.runs.conclude import announce, announce_lines, conclude
 from actors.runs.events import LogEntry
@@ -40,7 +40,27 @@ class CancelRun(Request["RunManager", Run], frozen=True, kw_only=True):
     run: RunId
 
 
-RunManagerMessage: TypeAlias = Admit | CancelRun
+class DeleteRun(Request["RunManager", None], frozen=True, kw_only=True):
+    """Delete a run that has ended, with its log and all that was told of it; not what it cost.
+
+    Refuses one that has not with `run_in_progress`.
+    """
+
+    caller: Caller
+    run: RunId
+
+
+class DeleteRuns(Request["RunManager", int], frozen=True, kw_only=True):
+    """Delete every run of an agent in the caller's application; how many.
+
+    Refuses with `run_in_progress` while one is active: then nothing is deleted.
+    """
+
+    caller: Caller
+    package: PackageId
+
+
+RunManagerMessage: TypeAlias = Admit | CancelRun | DeleteRun | DeleteRuns
 
 
 class RunManager(Actor):
@@ -75,6 +95,10 @@ class RunManager(Actor):
                 return await self._admit(message.plan)
             case CancelRun():
                 return await self._cancel(message)
+            case DeleteRun():
+                return await self._delete(message)
+            case DeleteRuns():
+                return await self._delete_all(message)
             case _:
                 assert_never(message)
 
@@ -104,6 +128,21 @@ class RunManager(Actor):
         self._dispatcher.tell(RunWaits())
         return run
 
+    async def _delete(self, message: DeleteRun) -> None:
+        match await self._records.delete(*message.caller.tenant, message.run):
+            case "missing":
+                raise NotFound("there is no such run")
+            case "active":
+                raise _in_progress("the run is active: cancel it")
+            case "deleted":
+                pass
+
+    async def _delete_all(self, message: DeleteRuns) -> int:
+        deleted = await self._records.delete_all(*message.caller.tenant, message.package)
+        if deleted is None:
+            raise _in_progress("runs of this agent are active: cancel them")
+        return deleted
+
     async def _cancel(self, message: CancelRun) -> Run:
         org, application = message.caller.tenant
         run = await self._records.run(org, application, message.run)
@@ -115,3 +154,7 @@ class RunManager(Actor):
         await self._live.ask(StopLiveRun(run=run.id, report=report))
         await conclude(self._records, self._pubsub, run.id, report)
         return await self._records.run(org, application, run.id) or run
+
+
+def _in_progress(what: str) -> Conflict:
+    return Conflict(f"{what}, or wait for the end", code="run_in_progress")

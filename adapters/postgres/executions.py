@@ -1,6 +1,6 @@
 """Who executes which run, in PostgreSQL."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from actors.ids import RunId
 from actors.runs import (
@@ -9,13 +9,13 @@ from actors.runs import (
     Identity,
     Liveness,
     LogEntry,
-    LogLine,
-    Run,
     SilentRun,
+    Started,
 )
 from adapters.postgres.pool import Pool
 from adapters.postgres.run_sink import append
 from adapters.postgres.runs import COLUMNS, NAMES, read_plan, read_run
+from adapters.postgres.webhooks import tell_webhooks
 
 SILENT_AT_ONCE = 200
 # Any number will do that nothing else in this database locks.
@@ -127,13 +127,14 @@ class PostgresExecutionRecords:
 
     async def start(
         self, run: RunId, who: Identity, times: tuple[datetime, datetime], lines: list[LogEntry]
-    ) -> tuple[Run, list[LogLine]] | None:
+    ) -> Started | None:
         async with self._pool.transaction() as connection:
             row = await connection.fetchrow(START, run, who.instance, who.boot, *times)
             if row is None:
                 return None
-            written = await append(connection, run, lines)
-        return read_run(row), written
+            written, started = await append(connection, run, lines), read_run(row)
+            tells = await tell_webhooks(connection, started, datetime.now(UTC))
+        return Started(run=started, lines=written, tells=tells)
 
     async def orphans(self) -> list[RunId]:
         rows = await self._pool.fetch(

@@ -65,6 +65,10 @@ class PostgresMemberRecords:
                 UPDATE api_keys k SET revoked_at = now() FROM gone
                 WHERE k.org_id = gone.org_id AND k.created_by = gone.user_id
                       AND k.revoked_at IS NULL
+            ), told AS (
+                DELETE FROM notifications n USING gone
+                WHERE n.org_id = gone.org_id AND n.recipient_type = 'user'
+                      AND n.recipient_id = gone.user_id
             )
             SELECT user_id FROM gone
             """,

@@ -1,14 +1,14 @@
 """Runs in PostgreSQL: launching, starting, reading."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 import msgspec
 import structlog
 
 from actors.contract import pick
-from actors.ids import ApplicationId, OrgId, RunId
+from actors.ids import ApplicationId, OrgId, PackageId, RunId
 from actors.packages import split_name
 from actors.persistence import Viewer
 from actors.runs import (
@@ -25,8 +25,11 @@ from actors.runs import (
     RunPlan,
     RunQuery,
 )
+from adapters.postgres.notifications import notify
 from adapters.postgres.pool import Pool, refusing_deleted
+from adapters.postgres.run_deletion import delete_run, delete_runs
 from adapters.postgres.run_sink import abandon, finalize, ingest
+from adapters.postgres.webhooks import tell_webhooks
 
 log = structlog.get_logger("runs")
 
@@ -207,11 +210,23 @@ class PostgresRunRecords:
 
     async def finalize(self, run: RunId, report: Report, now: datetime) -> Ended | None:
         async with self._pool.transaction() as connection:
-            return await _ended(connection, run, await finalize(connection, run, report, now))
+            lines = await finalize(connection, run, report, now)
+            return await _ended(connection, run, lines, now)
 
     async def abandon(self, run: RunId, error: str, now: datetime) -> Ended | None:
         async with self._pool.transaction() as connection:
-            return await _ended(connection, run, await abandon(connection, run, error, now))
+            lines = await abandon(connection, run, error, now)
+            return await _ended(connection, run, lines, now)
+
+    async def delete(
+        self, org: OrgId, application: ApplicationId, run: RunId
+    ) -> Literal["deleted", "active", "missing"]:
+        return await delete_run(self._pool, org, application, run)
+
+    async def delete_all(
+        self, org: OrgId, application: ApplicationId, package: PackageId
+    ) -> int | None:
+        return await delete_runs(self._pool, org, application, package)
 
     async def run(self, org: OrgId, application: ApplicationId, run: RunId) -> Run | None:
         row = await self._pool.fetchrow(
@@ -264,13 +279,16 @@ class PostgresRunRecords:
 
 
 async def _ended(
-    connection: asyncpg.Connection, run: RunId, lines: list[LogLine] | None
+    connection: asyncpg.Connection, run: RunId, lines: list[LogLine] | None, now: datetime
 ) -> Ended | None:
     if lines is None:
         return None
     row = await connection.fetchrow(f"SELECT {COLUMNS} FROM runs r {NAMES} WHERE r.id = $1", run)
     assert row is not None
-    return Ended(run=read_run(row), lines=lines)
+    ended = read_run(row)
+    await notify(connection, run, now)
+    tells = await tell_webhooks(connection, ended, now)
+    return Ended(run=ended, lines=lines, tells=tells)
 
 
 def read_plan(document: Any, run: RunId) -> RunPlan | None:

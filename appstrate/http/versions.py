@@ -4,9 +4,9 @@ import re
 
 from aiohttp import web
 
+from actors.contract import API_VERSION as API_VERSION
 from actors.runtime import Rejected
 
-API_VERSION = "2026-03-21"
 VERSIONS = frozenset({API_VERSION})
 HEADER = "Appstrate-Version"
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)

@@ -20,6 +20,8 @@ from support.packages import agent_manifest
 MODELS, CREDENTIALS = "/api/models", "/api/model-provider-credentials"
 AGENT, INSTALLED = "/api/agents/{scope}/{name}", "/api/applications/{application}/packages"
 RUNS = "/api/runs"
+WEBHOOKS = "/api/webhooks"
+HOOK: Json = {"level": "org", "url": "https://example.com/", "events": ["run.success"]}
 INLINE: Json = {"manifest": agent_manifest("@inline/x"), "prompt": "Do it."}
 
 # Method, route, field, and the body with the id of somebody else's thing in it.
@@ -56,6 +58,11 @@ BODIES: list[tuple[str, str, str, Callable[[Things], Json]]] = [
         },
     ),
     ("POST", INSTALLED, "packageId", lambda t: {"packageId": t.packages["agents"]}),
+    (
+        *("POST", WEBHOOKS, "applicationId"),
+        lambda t: HOOK | {"level": "application", "applicationId": t.owner.application["id"]},
+    ),
+    ("POST", WEBHOOKS, "packageId", lambda t: HOOK | {"packageId": t.packages["agents"]}),
     ("PUT", f"{INSTALLED}/{{scope}}/{{name}}", "modelId", lambda t: {"modelId": t.model}),
 ]
 NOT_OURS = {
@@ -65,7 +72,8 @@ NOT_OURS = {
     ("POST", f"{MODELS}/seed", "modelIds"),
     ("POST", f"{MODELS}/test", "modelId"),
     ("POST", f"{MODELS}/test", "existingModelId"),
-    ("PUT", f"{MODELS}/{{model}}", "credentialId"),
+    ("PUT", f"{MODELS}/{{model}}", "credentialId"),  # has a test of its own, as the next
+    ("PUT", f"{WEBHOOKS}/{{webhook}}", "packageId"),
     ("PUT", f"{INSTALLED}/{{scope}}/{{name}}", "version_id"),  # numbers within the package
     ("PUT", f"{INSTALLED}/{{scope}}/{{name}}", "proxyId"),  # nothing but "none" is taken
     ("POST", f"{AGENT}/run", "proxyId"),
@@ -129,5 +137,14 @@ async def test_a_model_is_not_moved_to_somebody_elses_credential(
 ) -> None:
     own = await stranger.new_model(fake, "own")
     answer = await stranger.put(f"{MODELS}/{own['id']}", {"credentialId": things.credential})
+
+    assert answer.status == 404, answer.body
+
+
+async def test_a_webhook_is_not_narrowed_to_somebody_elses_agent(
+    things: Things, stranger: Api
+) -> None:
+    own = (await stranger.post(WEBHOOKS, HOOK)).json["id"]
+    answer = await stranger.put(f"{WEBHOOKS}/{own}", {"packageId": things.packages["agents"]})
 
     assert answer.status == 404, answer.body

@@ -35,6 +35,9 @@ class Things:
     model: str
     memory: str
     slot: str
+    webhook: str
+    delivery: str
+    notification: str
     packages: dict[str, str] = field(default_factory=dict)
 
     def package(self, path: str) -> str:
@@ -64,6 +67,15 @@ async def new_things(owner: Api, fake: FakeModel) -> Things:
         f"/api/orgs/{owner.org['id']}/members", {"email": "eve@example.com", "role": "viewer"}
     )
     assert invited.status == 201, invited.body
+    webhook = (
+        await owner.post(
+            "/api/webhooks",
+            {"level": "org", "url": "https://127.0.0.1:9/", "events": ["run.cancelled"]},
+        )
+    ).json["id"]
+    tested = await owner.post(f"/api/webhooks/{webhook}/test")
+    assert tested.status == 200, tested.body
+    notified = (await owner.get("/api/notifications")).json["data"]
     return Things(
         owner=owner,
         user=user,
@@ -76,6 +88,9 @@ async def new_things(owner: Api, fake: FakeModel) -> Things:
         model=model["id"],
         memory=str(kept["memories"][0]["id"]),
         slot=str(kept["pinned"][0]["id"]),
+        webhook=webhook,
+        delivery=tested.json["delivery"]["id"],
+        notification=notified[0]["id"],
         packages=packages,
     )
 
@@ -98,6 +113,9 @@ IN_PATH: dict[str, Callable[[Things, str], str]] = {
     "model": lambda things, _path: things.model,
     "memory": lambda things, _path: things.memory,
     "slot": lambda things, _path: things.slot,
+    "webhook": lambda things, _path: things.webhook,
+    "delivery": lambda things, _path: things.delivery,
+    "notification": lambda things, _path: things.notification,
 }
 
 # What a route is sent, where its type does not tell: by method and path.

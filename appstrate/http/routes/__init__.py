@@ -18,6 +18,7 @@ from appstrate.http.routes import (
     launches,
     members,
     models,
+    notifications,
     organizations,
     packages,
     persistence,
@@ -28,6 +29,7 @@ from appstrate.http.routes import (
     schedules,
     sink,
     versions,
+    webhooks,
 )
 
 SUBJECTS = (
@@ -55,6 +57,8 @@ SUBJECTS = (
     remote,
     sink,
     internal,
+    webhooks,
+    notifications,
 )
 
 

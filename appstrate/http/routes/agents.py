@@ -15,7 +15,7 @@ from actors.agents import (
 )
 from actors.contract import spell
 from actors.packages import AgentItem, ListAgents, ShowPackage
-from actors.runs import Run, RunQuery
+from actors.runs import DeleteRuns, Run, RunQuery
 from appstrate.http.call import Call, Page, Query, Routes, Scope, number, page
 from appstrate.http.routes.runs import OFFSET, list_page
 
@@ -27,6 +27,12 @@ class SettingsBody(msgspec.Struct, kw_only=True, rename=spell, forbid_unknown_fi
 
     values: dict[str, Any]
     locked_fields: list[str]
+
+
+class Deleted(msgspec.Struct, kw_only=True):
+    """How many were deleted."""
+
+    deleted_count: int
 
 
 class ProxyBody(msgspec.Struct, kw_only=True, rename=spell, forbid_unknown_fields=True):
@@ -56,9 +62,23 @@ async def list_agent_runs(call: Call) -> Page[Run]:
     )
     found = await list_page(call, query)
     if found.total == 0:
-        show = ShowPackage(caller=call.caller, type="agent", package=call.package)
-        await call.at.packages.ask(show)
+        await _check_agent(call)
     return found
+
+
+@routes.add("DELETE", "/api/agents/{scope}/{name}/runs", Scope.APPLICATION, "runs:delete")
+async def delete_agent_runs(call: Call) -> Deleted:
+    """Delete every run of an agent, with their logs; refused while one of them is active."""
+    message = DeleteRuns(caller=call.caller, package=call.package)
+    deleted = await call.at.run_manager.ask(message, within=60)
+    if deleted == 0:
+        await _check_agent(call)
+    return Deleted(deleted_count=deleted)
+
+
+async def _check_agent(call: Call) -> None:
+    show = ShowPackage(caller=call.caller, type="agent", package=call.package)
+    await call.at.packages.ask(show)
 
 
 @routes.add(

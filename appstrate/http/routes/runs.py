@@ -2,7 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 
-from actors.runs import LEVELS, CancelRun, ListRuns, LogLine, ReadLog, Run, RunQuery
+from actors.runs import (
+    LEVELS,
+    CancelRun,
+    DeleteRun,
+    ListRuns,
+    LogLine,
+    ReadLog,
+    Run,
+    RunQuery,
+)
 from actors.runtime import Rejected
 from appstrate.http.call import Call, Page, Query, Routes, Scope, number, page
 from appstrate.http.waiting import read_run as await_run
@@ -94,6 +103,12 @@ async def read_logs(call: Call) -> Page[LogLine]:
     if more:
         call.next_page(since=str(shown[-1].id))
     return page(shown, has_more=more)
+
+
+@routes.add("DELETE", "/api/runs/{run}", Scope.APPLICATION, "runs:delete", status=204)
+async def delete_run(call: Call) -> None:
+    """Delete a run that has ended, with its log; what it has cost is still accounted for."""
+    await call.at.run_manager.ask(DeleteRun(caller=call.caller, run=call.run))
 
 
 @routes.add("POST", "/api/runs/{run}/cancel", Scope.APPLICATION, "runs:cancel")

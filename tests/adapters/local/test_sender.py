@@ -1,0 +1,113 @@
+"""Posting to receivers that nobody trusts: where a connection goes, and what an answer may do."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from actors.egress import Egress
+from adapters.local.sender import HttpSender
+from support.receiver import Receiver, receiving
+
+HERE = Egress(loopback=True)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as one:
+        yield one
+
+
+class Names:
+    """A resolver that answers with `answers` in turn, the last one for ever."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+
+    async def __call__(self, _host: str, _port: int) -> list[str]:
+        self.asked += 1
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def named(receiver: Receiver) -> str:
+    """The receiver's URL under a name."""
+    return receiver.url.replace("127.0.0.1", "hooks.example")
+
+
+async def test_the_connection_goes_to_the_address_that_was_checked(receiver: Receiver) -> None:
+    # Were the name asked for again, it would lead elsewhere.
+    names = Names(["127.0.0.1"], ["192.0.2.1"])
+    sent = await HttpSender(HERE, resolver=names).post(named(receiver), b"{}", {"webhook-id": "1"})
+    (told,) = receiver.delivered
+
+    assert (sent.status, sent.error, sent.blocked) == (200, None, False)
+    assert names.asked == 1
+    assert told.headers["host"].startswith("hooks.example:")
+    assert (told.body, told.headers["webhook-id"]) == (b"{}", "1")
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["127.0.0.1"],
+        ["203.0.113.7", "10.0.0.1"],
+        ["::1"],
+        ["::ffff:127.0.0.1"],
+        ["64:ff9b::7f00:1"],
+        ["169.254.169.254"],
+        ["fe80::1%eth0"],
+    ],
+)
+async def test_a_name_that_leads_inside_is_not_reached(
+    receiver: Receiver, addresses: list[str]
+) -> None:
+    sender = HttpSender(Egress(), resolver=Names(addresses))
+    sent = await sender.post(named(receiver), b"{}", {})
+
+    assert (sent.status, sent.blocked) == (None, True)
+    assert "EGRESS_ALLOW_INTERNAL_HOSTS" in str(sent.error)
+    assert receiver.delivered == []
+
+
+async def test_a_host_the_operator_opened_is_reached(receiver: Receiver) -> None:
+    egress = Egress(allowed_hosts=frozenset({"hooks.example"}))
+    sent = await HttpSender(egress, resolver=Names(["127.0.0.1"])).post(named(receiver), b"{}", {})
+
+    assert sent.status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "localhost"]
+)
+async def test_addresses_are_checked_again_when_it_is_sent(receiver: Receiver, host: str) -> None:
+    url = receiver.url.replace("127.0.0.1", host)
+    sent = await HttpSender(Egress(), resolver=Names(["127.0.0.1"])).post(url, b"{}", {})
+
+    assert (sent.status, sent.blocked) == (None, True)
+    assert receiver.delivered == []
+
+
+async def test_redirects_are_an_answer_and_not_a_way(receiver: Receiver) -> None:
+    receiver.answers = [307]
+    sent = await HttpSender(HERE).post(f"{receiver.url}/hook", b"{}", {})
+
+    assert (sent.status, sent.blocked) == (307, False)
+    assert receiver.paths == ["/hook"]
+
+
+async def test_who_does_not_answer_is_given_up_in_time(receiver: Receiver) -> None:
+    receiver.answers = [None]
+    sent = await HttpSender(HERE, seconds=0.2).post(receiver.url, b"{}", {})
+
+    assert (sent.status, sent.blocked) == (None, False)
+    assert "0.2 seconds" in str(sent.error)
+    assert 150 <= sent.latency < 5000
+
+
+@pytest.mark.parametrize("addresses", [[], ["127.0.0.1"]])
+async def test_who_cannot_be_reached_may_be_later(addresses: list[str]) -> None:
+    sender = HttpSender(HERE, resolver=Names(addresses))
+    sent = await sender.post("http://hooks.example:9/", b"{}", {})
+
+    assert (sent.status, sent.blocked) == (None, False)
+    assert "cannot be reached" in str(sent.error)
