@@ -253,15 +253,18 @@ class PostgresRunRecords:
             *(org, application, query.package, query.status, query.user),
             *(query.ephemeral, query.since, query.until, query.schedule),
         )
-        async with self._pool.connection() as connection:
-            rows = await connection.fetch(
-                f"""
-                SELECT {COLUMNS} FROM runs r {NAMES} WHERE {where}
-                ORDER BY r.started_at DESC, r.id DESC LIMIT $10 OFFSET $11
-                """,
-                *(*chosen, query.limit, query.offset),
-            )
-            total = await connection.fetchval(f"SELECT count(*) FROM runs r WHERE {where}", *chosen)
+        count = f"SELECT count(*) FROM runs r WHERE {where}"
+        rows = await self._pool.fetch(
+            f"""
+            SELECT {COLUMNS}, ({count}) AS total FROM runs r {NAMES} WHERE {where}
+            ORDER BY r.started_at DESC, r.id DESC LIMIT $10 OFFSET $11
+            """,
+            *(*chosen, query.limit, query.offset),
+        )
+        # A page beyond the last run has no row to carry the total.
+        past = not rows and query.offset > 0
+        total = await self._pool.fetchval(count, *chosen) if past else 0
+        total = rows[0]["total"] if rows else total
         return RunPage(runs=[read_run(row) for row in rows], total=total)
 
     async def logs(
