@@ -6,6 +6,7 @@ from typing import Any
 from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.agents import Agents
 from actors.database import Database
+from actors.extension_host import ExtensionHost
 from actors.idempotency import Idempotency
 from actors.limiter import Limiter
 from actors.models import Credentials, Models
@@ -70,6 +71,7 @@ class Addresses:
     idempotency: Address[Idempotency]
     schedules: Address[Schedules]
     scheduler: Address[Scheduler]
+    extension_host: Address[ExtensionHost]
 
 
 def new_addresses() -> Addresses:

@@ -1,16 +1,17 @@
 """The bus: facts, published once, delivered to whoever subscribed to one of their topics.
 
 Topics are plain strings: `run/<id>`, `application/<id>`, `agent/<application>/<package>`. An event
-names its own. Delivery is at most once and in publishing order per publisher; the database is the
-truth, so a subscriber that missed something reads it there. Implementations: LocalPubSub (within
-this process).
+names its own, and is delivered under its kind besides: on the instance that published it under
+`here/<kind>`, on every instance under `everywhere/<kind>`. Delivery is at most once and in
+publishing order per publisher; the database is the truth, so a subscriber that missed something
+reads it there. Implementations: LocalPubSub (within this process).
 """
 
 import asyncio
 import contextlib
 from abc import abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, assert_never
 
@@ -126,6 +127,7 @@ class PubSub(Actor):
     async def receive(self, message: PubSubMessage) -> Any:
         match message:
             case Publish():
+                self._offer(message.event, (here_topic(type(message.event)),))
                 return await self.broadcast(message.event)
             case Subscribe():
                 return self._subscribe(message)
@@ -139,8 +141,11 @@ class PubSub(Actor):
 
     def deliver(self, event: Event) -> None:
         """Offer `event` to every local subscription of one of its topics, once."""
+        self._offer(event, (*event.topics, everywhere_topic(type(event))))
+
+    def _offer(self, event: Event, topics: Iterable[str]) -> None:
         hearers: set[Subscription] = set()
-        for topic in event.topics:
+        for topic in topics:
             hearers |= self._by_topic.get(topic, set())
         for hearer in hearers:
             if not hearer.offer(event):
@@ -166,6 +171,16 @@ class PubSub(Actor):
                 hearers.discard(subscription)
                 if not hearers:
                     del self._by_topic[topic]
+
+
+def here_topic(kind: type[Event]) -> str:
+    """The topic of the events of a kind that this instance publishes."""
+    return f"here/{kind.__name__}"
+
+
+def everywhere_topic(kind: type[Event]) -> str:
+    """The topic of the events of a kind, whichever instance publishes them."""
+    return f"everywhere/{kind.__name__}"
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from adapters.local.settings import LocalExecutorSettings, LocalStorageSettings,
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
 from appstrate.admission import Claim, read_access
 from appstrate.environment import Reader, SettingsError
+from appstrate.extensions.settings import PREFIX, ExtensionSettings
 from appstrate.http.app import HttpSettings
 from appstrate.http.auth import CookieSettings
 from appstrate.keys import Keys, read_keys
@@ -74,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cookie_domain: str | None
     trusted_origins: frozenset[str]
     body_limit: int
+    extensions: ExtensionSettings
     generated: tuple[str, ...]
 
     @property
@@ -172,6 +174,10 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         cookie_domain=read.matching("COOKIE_DOMAIN", DOMAIN),
         trusted_origins=frozenset(read.origins("TRUSTED_ORIGINS")),
         body_limit=read.integer("API_BODY_LIMIT_BYTES", 10 * 1024 * 1024, least=1024),
+        extensions=ExtensionSettings(
+            variables={k: v for k, v in variables.items() if k.startswith(PREFIX)},
+            disabled=frozenset(read.names("EXTENSIONS_DISABLED")),
+        ),
         generated=generated,
     )
     if read.problems:

@@ -15,6 +15,7 @@ from actors.accounts import Accounts, Applications, Members, Organizations
 from actors.addresses import Addresses
 from actors.agents import Agents
 from actors.database import Database
+from actors.extension_host import ExtensionHost
 from actors.idempotency import Idempotency
 from actors.limiter import Limiter
 from actors.models import Credentials, Models, built_in
@@ -79,6 +80,7 @@ from adapters.postgres.runs import PostgresRunRecords
 from adapters.postgres.schedules import PostgresScheduleRecords
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
 from adapters.postgres.webhooks import PostgresWebhookRecords
+from appstrate.extensions.installed import InstalledExtensions
 from appstrate.paths import MIGRATIONS
 from appstrate.settings import Settings
 from appstrate.sidecar.model_probe import HttpModelProbe
@@ -125,6 +127,7 @@ class Plan:
     idempotency: Callable[[], Idempotency]
     schedules: Callable[[], Schedules]
     scheduler: Callable[[], Scheduler]
+    extension_host: Callable[[], ExtensionHost]
 
     def children(self, at: Addresses) -> list[Child[Any]]:
         """The plan as the children of a supervisor."""
@@ -350,6 +353,7 @@ def in_process(
             runs=at.run_manager,
             grace=timedelta(seconds=settings.misfire_grace),
         ),
+        extension_host=partial(InstalledExtensions, settings.extensions, at),
     )
 
 

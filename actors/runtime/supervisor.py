@@ -67,13 +67,20 @@ class Supervisor(Actor):
 
     It boots the next child when the last answers `Ping`, so boot order is dependency order. A
     child that cannot start while booting ends the boot: those already up are stopped in reverse
-    and `ready` fails with `BootError`. Afterwards nothing a child does ends the supervisor.
+    and `ready` fails with `BootError`. Afterwards nothing a child does ends the supervisor. With
+    `essential=False` not even that does: to fail while booting is a crash like any other.
     """
 
     def __init__(
-        self, children: Sequence[Child[Any]], *, boot_within: float = 60, stop_within: float = 30
+        self,
+        children: Sequence[Child[Any]],
+        *,
+        boot_within: float = 60,
+        stop_within: float = 30,
+        essential: bool = True,
     ) -> None:
         super().__init__()
+        self._essential = essential
         self._children = {child.address.name: child for child in children}
         self._alive: dict[str, Actor] = {}
         self._crashes: Counter[str] = Counter()
@@ -84,11 +91,10 @@ class Supervisor(Actor):
         for child in self._children.values():
             try:
                 await self._boot(child)
-            except TimeoutError as error:
-                within = f"it was not ready within {self._boot_within:g} s"
-                raise BootError(f"{child.address.name} could not start: {within}") from error
             except Exception as error:
-                raise BootError(f"{child.address.name} could not start: {error}") from error
+                if self._essential:
+                    raise self._not_booted(child, error) from error
+                self._exited(child, error, 0.0)
 
     async def stopped(self) -> None:
         """Stop the children in reverse, all within one total deadline."""
@@ -117,6 +123,11 @@ class Supervisor(Actor):
             restart_in=round(delay, 3),
         )
         self.own(self._revive(child, delay), f"revive.{message.name}")
+
+    def _not_booted(self, child: Child[Any], error: Exception) -> BootError:
+        within = f"it was not ready within {self._boot_within:g} s"
+        why = within if isinstance(error, TimeoutError) else error
+        return BootError(f"{child.address.name} could not start: {why}")
 
     async def _revive(self, child: Child[Any], delay: float) -> None:
         await asyncio.sleep(delay)

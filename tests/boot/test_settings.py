@@ -7,6 +7,7 @@ import pytest
 
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
 from appstrate.environment import SettingsError, read_environment
+from appstrate.extensions.audit_file import AuditFileSettings
 from appstrate.paths import ROOT
 from appstrate.settings import read_settings
 
@@ -230,5 +231,8 @@ def test_the_example_names_every_variable_that_is_read() -> None:
     example = (ROOT / ".env.example").read_text()
     named = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE))
     refused = {"PGLITE_DATA_DIR", "REDIS_URL", "S3_BUCKET"}
+    read |= {
+        f"EXTENSION_AUDIT_FILE_{field.upper()}" for field in AuditFileSettings.__struct_fields__
+    }
 
     assert read - refused == named

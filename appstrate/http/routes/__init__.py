@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from appstrate.http.call import Route
 from appstrate.http.routes import (
     accounts,
+    admin,
     agents,
     applications,
     bundles,
@@ -59,6 +60,7 @@ SUBJECTS = (
     internal,
     webhooks,
     notifications,
+    admin,
 )
 
 

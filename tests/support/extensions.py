@@ -1,0 +1,79 @@
+"""Extensions as strangers write them: good ones, and one for each way to be bad."""
+
+import asyncio
+from importlib.metadata import EntryPoint
+from typing import ClassVar
+
+import msgspec
+
+from actors.extension import Extension, on
+from actors.runtime import Event
+
+
+class Rang(Event, frozen=True, kw_only=True):
+    number: int
+
+
+class Shouted(Event, frozen=True, kw_only=True):
+    text: str
+
+
+class Ear(Extension):
+    """Remembers what it heard, over all its lives; gives up on number 13."""
+
+    heard: ClassVar[list[Event]] = []
+    lives: ClassVar[list[str]] = []
+
+    async def open(self) -> None:
+        self.lives.append("+")
+
+    async def close(self) -> None:
+        self.lives.append("-")
+
+    @on(Rang)
+    async def hear(self, event: Rang) -> None:
+        if event.number == 13:
+            raise ValueError("unlucky")
+        self.heard.append(event)
+
+    @on(Shouted, everywhere=True)
+    async def hear_all(self, event: Shouted) -> None:
+        self.heard.append(event)
+
+
+class Other(Extension):
+    heard: ClassVar[list[int]] = []
+
+    @on(Rang)
+    async def hear(self, event: Rang) -> None:
+        self.heard.append(event.number)
+
+
+class Fields(msgspec.Struct, frozen=True, kw_only=True):
+    url: str
+    times: int = 1
+    loud: bool = False
+    names: tuple[str, ...] = ()
+
+
+class Told(Extension):
+    Settings = Fields
+
+
+class NeverOpens(Extension):
+    async def open(self) -> None:
+        raise OSError("the disk is on fire")
+
+
+class Sleepy(Extension):
+    async def open(self) -> None:
+        await asyncio.Event().wait()
+
+
+class NoExtension:
+    pass
+
+
+def entry(name: str, attribute: str) -> EntryPoint:
+    """An entry point, as an installed distribution has it."""
+    return EntryPoint(name, f"support.extensions:{attribute}", "appstrate.extensions")
