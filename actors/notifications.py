@@ -1,7 +1,7 @@
 """Notifications: what users are told when they look, until they have read it.
 
-One is made for each run that ends, in the transaction that ends it: for the run's user, and when
-it has none, for every owner and admin. Inline runs make none.
+One is made for each run that ends, in the transaction that ends it: for the run's user or
+end user, and when it has neither, for every owner and admin. Inline runs make none.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias, assert_never
 import msgspec
 
 from actors.accounts import Caller
-from actors.ids import ApplicationId, NotificationId, OrgId, PackageId, RunId, UserId
+from actors.ids import ApplicationId, NotificationId, OrgId, PackageId, RunId, ScheduleId, UserId
 from actors.runtime import Actor, Lane, NotFound, Request
 
 Recipient: TypeAlias = tuple[OrgId, ApplicationId, UserId]
@@ -96,6 +96,12 @@ class NotificationRecords(Protocol):
 
     async def unread_runs(self, who: Recipient, runs: list[RunId]) -> set[RunId]:
         """Those of some runs that somebody has an unread notification of."""
+        ...
+
+    async def unread_by_schedule(
+        self, who: Recipient, schedules: list[ScheduleId]
+    ) -> dict[ScheduleId, int]:
+        """How many are about runs of some schedules, and unread."""
         ...
 
     async def mark(

@@ -339,6 +339,7 @@ def in_process(
         schedules=partial(
             Schedules,
             schedules,
+            notifications,
             members=at.members,
             packages=at.packages,
             launcher=at.launcher,

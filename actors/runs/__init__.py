@@ -6,6 +6,7 @@ Ports Launcher, RunManager, RunDispatcher, RunSupervisor, RunSink, RunWatchdog, 
 from actors.runs.assignment import Places as Places
 from actors.runs.assignment import environment as environment
 from actors.runs.conclude import announce as announce
+from actors.runs.conclude import announce_deliveries as announce_deliveries
 from actors.runs.events import LEVELS as LEVELS
 from actors.runs.events import Effects as Effects
 from actors.runs.events import Level as Level
@@ -20,7 +21,6 @@ from actors.runs.evidence import ModelCall as ModelCall
 from actors.runs.executions import ClaimedRun as ClaimedRun
 from actors.runs.executions import ExecutionRecords as ExecutionRecords
 from actors.runs.executions import Hold as Hold
-from actors.runs.executions import Started as Started
 from actors.runs.explanation import Explanation as Explanation
 from actors.runs.finalize import Facts as Facts
 from actors.runs.finalize import Report as Report
@@ -50,6 +50,7 @@ from actors.runs.records import RunFacts as RunFacts
 from actors.runs.records import RunPage as RunPage
 from actors.runs.records import RunQuery as RunQuery
 from actors.runs.records import RunRecords as RunRecords
+from actors.runs.records import Started as Started
 from actors.runs.remote_runs import Extended as Extended
 from actors.runs.remote_runs import ExtendSink as ExtendSink
 from actors.runs.remote_runs import OpenRemote as OpenRemote

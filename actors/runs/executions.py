@@ -9,7 +9,7 @@ from actors.ids import RunId
 from actors.runs.events import LogEntry
 from actors.runs.liveness import Identity, Liveness, SilentRun
 from actors.runs.plan import RunPlan
-from actors.runs.records import LogLine, Run
+from actors.runs.records import Started
 
 Hold: TypeAlias = Literal["mine", "ended", "lost"]
 
@@ -20,17 +20,6 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     run: RunId
     plan: RunPlan | None
     sealed_secret: str
-
-
-class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that this call has started, and the log lines that were written with it.
-
-    `tells` means that jobs were added which tell webhooks of it.
-    """
-
-    run: Run
-    lines: list[LogLine]
-    tells: bool
 
 
 class ExecutionRecords(Protocol):

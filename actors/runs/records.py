@@ -171,6 +171,17 @@ class Ingested(msgspec.Struct, frozen=True, kw_only=True):
     totals: Totals | None = None
 
 
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that this call has started, and the log lines that were written with it.
+
+    `tells` means that jobs were added which tell webhooks of it.
+    """
+
+    run: Run
+    lines: list[LogLine]
+    tells: bool
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """A run that this call has ended, and the log lines that were written with it.
 
@@ -228,7 +239,7 @@ class RunRecords(Protocol):
         """
         ...
 
-    async def begin(self, run: RunId) -> Run | None:
+    async def begin(self, run: RunId, now: datetime) -> Started | None:
         """Pending → running, for a run that is executed elsewhere. None when it is not pending."""
         ...
 

@@ -12,7 +12,7 @@ from actors.models import ChosenModel
 from actors.packages import AgentDefinition
 from actors.persistence import Viewer
 from actors.pubsub import Publish, PubSub
-from actors.runs.conclude import announce, announce_lines, conclude
+from actors.runs.conclude import announce, announce_deliveries, announce_lines, conclude
 from actors.runs.events import effects, read_event
 from actors.runs.finalize import read_report
 from actors.runs.ledger import Totals
@@ -176,9 +176,11 @@ class RunSink(Actor):
 
     async def _begin(self, facts: RunFacts) -> None:
         """A remote run has sent its first event: it runs from now on."""
-        run = await self._records.begin(facts.run)
-        if run is not None:
-            announce(self._pubsub, run)
+        started = await self._records.begin(facts.run, datetime.now(UTC))
+        if started is not None:
+            announce(self._pubsub, started.run)
+            if started.tells:
+                announce_deliveries(self._pubsub)
         if facts.run in self._known:
             begun = msgspec.structs.replace(facts, awaited=False)
             self._known[facts.run] = begun, self._known[facts.run][1]

@@ -8,7 +8,7 @@ import msgspec
 
 from actors.contract import Resource, spell
 from actors.ids import ApplicationId, OrgId, PackageId, RunId, ScheduleId, UserId
-from actors.runs import Run
+from actors.runs import Ended
 from actors.schedules.rules import DueTime, MisfirePolicy, OverlapPolicy
 
 
@@ -120,7 +120,7 @@ class ScheduleRecords(Protocol):
         """Hold a due time until it is tried again."""
         ...
 
-    async def refuse(self, fire: DueFire, error: str, run: RunId, now: datetime) -> Run | None:
+    async def refuse(self, fire: DueFire, error: str, run: RunId, now: datetime) -> Ended | None:
         """Turn a due time into a failed run that says why. None when somebody was quicker."""
         ...
 

@@ -10,6 +10,7 @@ from msgspec.structs import asdict, replace
 from actors.accounts import ActAs, Caller, Members
 from actors.ids import ModelId, PackageId, ScheduleId, UserId, new_schedule_id
 from actors.models import Generation
+from actors.notifications import NotificationRecords
 from actors.packages import Packages, ResolveAgent
 from actors.packages.manifest import parameters
 from actors.runs import Admit, Launcher, PlanRun, Run, RunManager, Wish
@@ -141,6 +142,7 @@ class Schedules(Actor):
     def __init__(
         self,
         records: ScheduleRecords,
+        notifications: NotificationRecords,
         *,
         members: Address[Members],
         packages: Address[Packages],
@@ -150,6 +152,7 @@ class Schedules(Actor):
     ) -> None:
         super().__init__()
         self._records = records
+        self._notifications = notifications
         self._members = members
         self._packages = packages
         self._launcher = launcher
@@ -161,7 +164,8 @@ class Schedules(Actor):
             case CreateSchedule():
                 return await self._create(message)
             case ListSchedules():
-                return await self._records.schedules(*message.caller.tenant, message.package)
+                listed = await self._records.schedules(*message.caller.tenant, message.package)
+                return await self._counted(message.caller, listed)
             case ReadSchedule():
                 return await self._read(message.caller, message.schedule)
             case ChangeSchedule():
@@ -219,7 +223,7 @@ class Schedules(Actor):
         changed = await self._records.change(after)
         if changed is None:
             raise _unknown()
-        return changed
+        return replace(changed, unread_count=before.unread_count)
 
     async def _checked(self, caller: Caller, before: Schedule, changes: ScheduleWish) -> Schedule:
         """A schedule with changes, if it can be launched as it would be."""
@@ -280,7 +284,14 @@ class Schedules(Actor):
         found = await self._records.schedule(*caller.tenant, schedule)
         if found is None:
             raise _unknown()
-        return found
+        return (await self._counted(caller, [found]))[0]
+
+    async def _counted(self, caller: Caller, schedules: list[Schedule]) -> list[Schedule]:
+        """The schedules, each with how many of its runs the caller has not taken note of."""
+        counts = await self._notifications.unread_by_schedule(
+            (*caller.tenant, caller.user), [each.id for each in schedules]
+        )
+        return [replace(each, unread_count=counts.get(each.id, 0)) for each in schedules]
 
 
 def acting_for(schedule: Schedule) -> ActAs:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from actors.accounts import Members
 from actors.ids import new_run_id
 from actors.pubsub import PubSub
-from actors.runs import Admit, Launcher, RunManager, ScheduledFire, announce
+from actors.runs import Admit, Launcher, RunManager, ScheduledFire, announce, announce_deliveries
 from actors.runtime import (
     Address,
     AskError,
@@ -137,6 +137,8 @@ class LocalScheduler(Scheduler):
 
     async def _refuse(self, fire: DueFire, why: str) -> None:
         log.warning("due time refused", schedule=fire.schedule.id, why=why)
-        run = await self._records.refuse(fire, why, new_run_id(), self._now())
-        if run is not None:
-            announce(self._pubsub, run, "INSERT")
+        ended = await self._records.refuse(fire, why, new_run_id(), self._now())
+        if ended is not None:
+            announce(self._pubsub, ended.run, "INSERT")
+            if ended.tells:
+                announce_deliveries(self._pubsub)

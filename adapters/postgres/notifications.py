@@ -4,7 +4,7 @@ from datetime import datetime
 
 import asyncpg
 
-from actors.ids import NotificationId, PackageId, RunId
+from actors.ids import NotificationId, PackageId, RunId, ScheduleId
 from actors.notifications import Notification, Recipient
 from adapters.postgres.pool import Pool
 
@@ -53,6 +53,19 @@ class PostgresNotificationRecords:
         )
         return {row["run_id"] for row in rows}
 
+    async def unread_by_schedule(
+        self, who: Recipient, schedules: list[ScheduleId]
+    ) -> dict[ScheduleId, int]:
+        rows = await self._pool.fetch(
+            f"""
+            SELECT r.schedule_id, count(*) AS count
+            FROM notifications n JOIN runs r ON r.id = n.run_id
+            WHERE {MINE} AND n.read_at IS NULL AND r.schedule_id = ANY ($4) GROUP BY 1
+            """,
+            *(*who, schedules),
+        )
+        return {row["schedule_id"]: row["count"] for row in rows}
+
     async def mark(
         self, who: Recipient, *, notification: NotificationId | None, now: datetime
     ) -> int | None:
@@ -97,12 +110,18 @@ async def notify(connection: asyncpg.Connection, run: RunId, now: datetime) -> N
         """
         INSERT INTO notifications (id, org_id, application_id, recipient_type, recipient_id, type,
                                    run_id, payload, created_at)
-        SELECT gen_random_uuid()::text, r.org_id, r.application_id, 'user', m.user_id,
+        SELECT gen_random_uuid()::text, r.org_id, r.application_id, recipient.type, recipient.id,
                'run_completed', r.id,
                json_build_object('agent_id', r.agent_scope || '/' || r.agent_name,
                                  'status', r.status), $2
-        FROM runs r JOIN org_members m ON m.org_id = r.org_id
-            AND (m.user_id = r.user_id OR r.user_id IS NULL AND m.role IN ('owner', 'admin'))
+        FROM runs r CROSS JOIN LATERAL (
+            SELECT 'end_user' AS type, r.end_user_id AS id WHERE r.end_user_id IS NOT NULL
+            UNION ALL
+            SELECT 'user', m.user_id FROM org_members m
+            WHERE m.org_id = r.org_id AND r.end_user_id IS NULL AND (
+                m.user_id = r.user_id OR r.user_id IS NULL AND m.role IN ('owner', 'admin')
+            )
+        ) AS recipient
         WHERE r.id = $1 AND NOT r.package_ephemeral
         ON CONFLICT DO NOTHING
         """,

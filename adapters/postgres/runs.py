@@ -24,6 +24,7 @@ from actors.runs import (
     RunPage,
     RunPlan,
     RunQuery,
+    Started,
 )
 from adapters.postgres.notifications import notify
 from adapters.postgres.pool import Pool, refusing_deleted
@@ -140,18 +141,23 @@ class PostgresRunRecords:
         )
         return read_run(row), line
 
-    async def begin(self, run: RunId) -> Run | None:
-        row = await self._pool.fetchrow(
-            f"""
-            WITH r AS (
-                UPDATE runs SET status = 'running'
-                WHERE id = $1 AND status = 'pending' AND run_origin = 'remote' RETURNING *
+    async def begin(self, run: RunId, now: datetime) -> Started | None:
+        async with self._pool.transaction() as connection:
+            row = await connection.fetchrow(
+                f"""
+                WITH r AS (
+                    UPDATE runs SET status = 'running'
+                    WHERE id = $1 AND status = 'pending' AND run_origin = 'remote' RETURNING *
+                )
+                SELECT {WHOLE} FROM r {NAMES}
+                """,
+                run,
             )
-            SELECT {WHOLE} FROM r {NAMES}
-            """,
-            run,
-        )
-        return None if row is None else read_run(row)
+            if row is None:
+                return None
+            started = read_run(row)
+            tells = await tell_webhooks(connection, started, now)
+        return Started(run=started, lines=[], tells=tells)
 
     async def extend(
         self, org: OrgId, application: ApplicationId, run: RunId, expires_at: datetime

@@ -7,7 +7,7 @@ import asyncpg
 
 from actors.contract import pick
 from actors.ids import ApplicationId, OrgId, PackageId, RunId, ScheduleId
-from actors.runs import Run
+from actors.runs import Ended
 from actors.schedules import (
     OVERLAPS,
     DueFire,
@@ -15,8 +15,10 @@ from actors.schedules import (
     Fire,
     Schedule,
 )
+from adapters.postgres.notifications import notify
 from adapters.postgres.pool import Pool
 from adapters.postgres.runs import COLUMNS, NAMES, read_run
+from adapters.postgres.webhooks import tell_webhooks
 
 SHOWN = """
     SELECT s.*, u.name AS actor_name,
@@ -211,9 +213,15 @@ class PostgresScheduleRecords:
             *(fire.schedule.id, fire.due_at, until),
         )
 
-    async def refuse(self, fire: DueFire, error: str, run: RunId, now: datetime) -> Run | None:
-        row = await self._pool.fetchrow(REFUSE, fire.schedule.id, fire.due_at, error, run, now)
-        return None if row is None else read_run(row)
+    async def refuse(self, fire: DueFire, error: str, run: RunId, now: datetime) -> Ended | None:
+        async with self._pool.transaction() as connection:
+            row = await connection.fetchrow(REFUSE, fire.schedule.id, fire.due_at, error, run, now)
+            if row is None:
+                return None
+            ended = read_run(row)
+            await notify(connection, run, now)
+            tells = await tell_webhooks(connection, ended, now)
+        return Ended(run=ended, lines=[], tells=tells)
 
     async def disable(self, schedule: ScheduleId, reason: str) -> None:
         async with self._pool.transaction() as connection:

@@ -11,6 +11,7 @@ import pytest
 from actors.runs.signing import sign
 from support.api import Answer, Api, new_owner
 from support.packages import typed_agent_manifest
+from support.receiver import receiving
 
 Json = dict[str, Any]
 TYPED = {k: v for k, v in typed_agent_manifest().items() if k == "input"}
@@ -71,6 +72,20 @@ async def test_a_remote_run_is_recorded_from_its_first_event_to_its_end(owner: A
     assert (ended.status, after["status"]) == (200, "success")
     assert (late.status, late.code) == (410, "run_sink_closed")
     assert "hello" in [line["message"] for line in await owner.logs(sink["id"])]
+
+
+async def test_webhooks_hear_of_a_remote_run_when_it_begins_and_ends(owner: Api) -> None:
+    async with receiving() as receiver:
+        hook = {"level": "org", "url": receiver.url, "events": ["run.started", "run.failed"]}
+        assert (await owner.post("/api/webhooks", hook)).status == 201
+        sink = await opened(owner, registry(owner, await owner.new_agent("remote")))
+        await event(sink, 1, "log.written", {"level": "info", "message": "hello"})
+        await event(sink, 2, "log.written", {"level": "info", "message": "again"})
+        await send(sink["finalize_url"], sink, {"status": "failed", "error": {"message": "no"}})
+        told = await receiver.received(2)
+
+    assert sorted(each.type for each in told) == ["run.failed", "run.started"]
+    assert {each.json["data"]["object"]["id"] for each in told} == {sink["id"]}
 
 
 async def test_an_inline_agent_may_run_elsewhere(owner: Api) -> None:

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from support.api import Api, new_owner
+from appstrate.boot import Server
+from support.api import Api, Json, new_owner
 from support.fake_model import FakeModel, Say
 from support.packages import typed_agent_manifest
+from support.sinks import database_of
 from support.waiting import until
 
 TYPED = {
@@ -152,10 +154,12 @@ async def test_it_fires_by_itself_and_its_run_names_it(owner: Api, fake: FakeMod
 
 
 async def test_a_refused_fire_leaves_a_failed_run_with_the_reason(
-    owner: Api, fake: FakeModel
+    owner: Api, fake: FakeModel, server: Server
 ) -> None:
     agent = await ready(owner, fake)
     made = await schedule(owner, agent, cron_expression="* * * * * *")
+    told: Json = {"level": "org", "url": "https://127.0.0.1:9/", "events": ["run.failed"]}
+    webhook = (await owner.post("/api/webhooks", told)).json["id"]
     default = await owner.put("/api/models/default", {"modelId": None})
     assert default.status == 204
 
@@ -166,6 +170,10 @@ async def test_a_refused_fire_leaves_a_failed_run_with_the_reason(
     assert run["completed_at"] is not None
     fires = (await owner.get(f"/api/schedules/{made['id']}/fires")).json["data"]
     assert any(f["state"] == "refused" and f["runId"] == run["id"] for f in fires)
+    assert (await owner.get(f"/api/schedules/{made['id']}")).json["unread_count"] >= 1
+    events = "SELECT type FROM webhook_events WHERE webhook_id = $1 AND run_id = $2"
+    found = await database_of(server).fetch(events, webhook, run["id"])
+    assert [row["type"] for row in found] == ["run.failed"]
 
 
 async def test_run_now_launches_at_once(owner: Api, fake: FakeModel) -> None:
