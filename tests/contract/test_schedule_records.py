@@ -1,0 +1,212 @@
+"""What whoever keeps schedules promises: every due time once, whoever looks, whatever dies."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from actors.ids import ApplicationId, OrgId, PackageId, UserId, new_run_id, new_schedule_id
+from actors.schedules import Schedule, ScheduleRecords
+from actors.schedules.cron import fires
+from actors.schedules.rules import DueTime, judge_due_times
+from adapters.postgres.pool import Pool
+from adapters.postgres.schedules import PostgresScheduleRecords
+
+NOON = datetime(2026, 5, 2, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+PEOPLE = """
+    INSERT INTO users (id, email, name) VALUES ('u', 'u@example.com', 'Ada');
+    INSERT INTO organizations (id, name, slug, created_by) VALUES ('o', 'O', 'o', 'u');
+    INSERT INTO applications (id, org_id, name) VALUES ('a', 'o', 'A');
+    INSERT INTO packages (id, org_id, type, source, draft_manifest) VALUES
+        ('@o/agent', 'o', 'agent', 'local', '{}');
+"""
+
+
+@pytest.fixture(params=[pytest.param(PostgresScheduleRecords, id="postgres")])
+async def records(request: pytest.FixtureRequest, migrated_pool: Pool) -> ScheduleRecords:
+    async with migrated_pool.connection() as connection:
+        await connection.execute(PEOPLE)
+    kept: ScheduleRecords = request.param(migrated_pool)
+    return kept
+
+
+async def minutely(records: ScheduleRecords, **fields: Any) -> Schedule:
+    fresh = Schedule(
+        id=new_schedule_id(),
+        package_id=PackageId("@o/agent"),
+        user_id=UserId("u"),
+        org_id=OrgId("o"),
+        application_id=ApplicationId("a"),
+        name=None,
+        enabled=True,
+        disabled_reason=None,
+        cron_expression="* * * * *",
+        timezone="UTC",
+        input={"topic": "x"},
+        model_id_override=None,
+        generation_config_override=None,
+        proxy_id_override=None,
+        version_override=None,
+        connection_overrides=None,
+        dependency_overrides=None,
+        overlap_policy="allow",
+        misfire_policy="skip",
+        last_run_at=None,
+        next_run_at=NOON,
+        created_at=NOON,
+        updated_at=NOON,
+        actor_name=None,
+    )
+    return await records.add(replace(fresh, **fields))
+
+
+async def expand(records: ScheduleRecords, now: datetime, grace: timedelta = MINUTE) -> int:
+    def due_times(schedule: Schedule) -> tuple[Iterable[DueTime], datetime | None]:
+        first = schedule.next_run_at
+        assert first is not None
+        due = [first]
+        for following in fires(schedule.cron_expression, schedule.timezone, first):
+            if following > now:
+                return judge_due_times(
+                    due, following, now, grace, schedule.misfire_policy
+                ), following
+            due.append(following)
+        raise AssertionError("the schedule has an end")
+
+    return await records.expand(now, due_times, 100)
+
+
+async def test_every_due_time_becomes_one_row(records: ScheduleRecords) -> None:
+    made = await minutely(records)
+
+    looked = await asyncio.gather(*(expand(records, NOON + 3 * MINUTE) for _ in range(5)))
+
+    assert sum(looked) == 1
+    assert [fire.due_at for fire in await records.fires(made.id, 10)] == [
+        NOON + n * MINUTE for n in (3, 2, 1, 0)
+    ]
+    assert await expand(records, NOON + 3 * MINUTE) == 0
+
+
+async def test_old_ones_are_skipped_with_a_reason_and_late_ones_fire(
+    records: ScheduleRecords,
+) -> None:
+    made = await minutely(records)
+
+    await expand(records, NOON + 3 * MINUTE)
+
+    found = await records.fires(made.id, 10)
+    assert [fire.state for fire in found] == ["due", "due", "skipped", "skipped"]
+    assert found[-1].reason is not None
+    assert "missed" in found[-1].reason
+
+
+async def test_one_may_make_up_for_all_that_were_missed(records: ScheduleRecords) -> None:
+    made = await minutely(records, misfire_policy="once")
+
+    await expand(records, NOON + timedelta(minutes=10, seconds=30), timedelta(seconds=5))
+
+    found = await records.fires(made.id, 20)
+    assert [fire.due_at for fire in found if fire.state == "due"] == [NOON + 10 * MINUTE]
+    assert len(found) == 11
+
+
+async def test_a_due_time_is_held_by_one_and_falls_back_when_its_holder_dies(
+    records: ScheduleRecords,
+) -> None:
+    await minutely(records)
+    await expand(records, NOON)
+    until = NOON + MINUTE
+
+    held = await asyncio.gather(*(records.claim(NOON, until, 10) for _ in range(5)))
+
+    assert sorted(len(claimed) for claimed in held) == [0, 0, 0, 0, 1]
+    assert await records.next_due() == until
+    again = await records.claim(until, until + MINUTE, 10)
+    assert [fire.due_at for fire in again] == [NOON]
+
+
+async def test_those_of_one_schedule_are_given_in_order_one_at_a_time(
+    records: ScheduleRecords,
+) -> None:
+    await minutely(records)
+    await expand(records, NOON + MINUTE, timedelta(hours=1))
+    now = NOON + MINUTE
+
+    first = await records.claim(now, now + MINUTE, 10)
+    assert [fire.due_at for fire in first] == [NOON]
+    assert await records.claim(now, now + MINUTE, 10) == []
+    run = await records.refuse(first[0], "no model", new_run_id(), now)
+    assert run is not None
+    assert (run.status, run.error, run.run_number) == ("failed", "no model", 1)
+
+    second = await records.claim(now, now + MINUTE, 10)
+    assert [fire.due_at for fire in second] == [NOON + MINUTE]
+
+
+async def test_a_due_time_is_refused_once(records: ScheduleRecords) -> None:
+    await minutely(records)
+    await expand(records, NOON)
+    (fire,) = await records.claim(NOON, NOON + MINUTE, 10)
+
+    runs = [await records.refuse(fire, "no", new_run_id(), NOON) for _ in range(2)]
+
+    assert runs[0] is not None
+    assert runs[1] is None
+
+
+async def test_what_is_postponed_waits_and_keeps_its_place(records: ScheduleRecords) -> None:
+    await minutely(records)
+    await expand(records, NOON)
+    (fire,) = await records.claim(NOON, NOON + MINUTE, 10)
+
+    await records.postpone(fire, NOON + timedelta(seconds=5))
+
+    assert await records.claim(NOON, NOON + MINUTE, 10) == []
+    later = NOON + timedelta(seconds=5)
+    assert len(await records.claim(later, later + MINUTE, 10)) == 1
+
+
+async def test_overlaps_are_skipped_where_the_schedule_says_so(
+    records: ScheduleRecords, migrated_pool: Pool
+) -> None:
+    made = await minutely(records, overlap_policy="skip")
+    await migrated_pool.execute(
+        """
+        INSERT INTO runs (id, org_id, application_id, package_id, agent_scope, agent_name,
+                          run_number, version_label, version_ref, schedule_id, status)
+        VALUES ('run_x', 'o', 'a', '@o/agent', '@o', 'agent', 1, '1', '1', $1, 'running')
+        """,
+        made.id,
+    )
+    await expand(records, NOON)
+
+    assert await records.claim(NOON, NOON + MINUTE, 10) == []
+    (skipped,) = await records.fires(made.id, 10)
+    assert (skipped.state, skipped.run_id) == (
+        "skipped",
+        None,
+    )
+
+
+async def test_disabling_skips_what_was_due_and_keeps_the_reason(
+    records: ScheduleRecords,
+) -> None:
+    made = await minutely(records)
+    await expand(records, NOON)
+
+    await records.disable(made.id, "the user left")
+
+    shown = await records.schedule(made.org_id, made.application_id, made.id)
+    assert shown is not None
+    assert (shown.enabled, shown.disabled_reason, shown.next_run_at) == (
+        False,
+        "the user left",
+        None,
+    )
+    assert [fire.state for fire in await records.fires(made.id, 10)] == ["skipped"]
+    assert await records.next_due() is None
