@@ -140,8 +140,9 @@ async def test_those_of_one_schedule_are_given_in_order_one_at_a_time(
     first = await records.claim(now, now + MINUTE, 10)
     assert [fire.due_at for fire in first] == [NOON]
     assert await records.claim(now, now + MINUTE, 10) == []
-    run = await records.refuse(first[0], "no model", new_run_id(), now)
-    assert run is not None
+    ended = await records.refuse(first[0], "no model", new_run_id(), now)
+    assert ended is not None
+    run = ended.run
     assert (run.status, run.error, run.run_number) == ("failed", "no model", 1)
 
     second = await records.claim(now, now + MINUTE, 10)
