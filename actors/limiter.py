@@ -34,13 +34,11 @@ class Allowance(msgspec.Struct, frozen=True, kw_only=True):
     reset: float
     retry_after: float = 0.0
 
-    def check(self, what: str) -> None:
-        """Refuse with `rate_limited` when it is not allowed."""
+    def check(self, what: str, code: str = "rate_limited") -> None:
+        """Refuse when it is not allowed."""
         if not self.allowed:
             seconds = max(1, round(self.retry_after + 0.5))
-            raise LimitExceeded(
-                f"{what}: try again in {seconds} s", code="rate_limited", retry_after=seconds
-            )
+            raise LimitExceeded(f"{what}: try again in {seconds} s", code=code, retry_after=seconds)
 
 
 class TakeTurn(Request["Limiter", Allowance], frozen=True, kw_only=True):

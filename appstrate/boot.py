@@ -26,6 +26,7 @@ from actors.sidecar_pool import Wall
 from adapters.local.instance import InstanceLock, claim_instance
 from appstrate.http.app import build_application
 from appstrate.http.gate import Gate
+from appstrate.http.limits import with_rates
 from appstrate.http.routes import every_route
 from appstrate.http.routes.document import document_routes
 from appstrate.http.routes.status import ServerInfo, status_routes
@@ -107,7 +108,9 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
             reasons=reasons,
             walls=found.walls,
         )
-        routes = [*every_route(), *status_routes(info, gate, lambda: url)]
+        _tell_proxies(settings)
+        rates = {"inline": settings.inline_limits.rate_per_min}
+        routes = [*with_rates(every_route(), rates), *status_routes(info, gate, lambda: url)]
         routes += document_routes(routes, info.version)
         application = build_application(settings.http(url), at, gate, routes)
         listeners = [await _listen(stack, application, listening)]
@@ -137,6 +140,17 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
 def _place(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _tell_proxies(settings: Settings) -> None:
+    """Say loudly whose word is taken for who a client is."""
+    if settings.trusted_hops:
+        tell = log.error if settings.production else log.warning
+        tell(
+            "X-Forwarded-For is trusted: whoever reaches this port without passing the proxies "
+            "can pretend to be any client",
+            TRUST_PROXY=settings.trusted_hops,
+        )
 
 
 def _tell_walls(walls: Iterable[Wall]) -> None:

@@ -13,7 +13,14 @@ from actors.accounts import AccessPolicy
 from actors.egress import Egress
 from actors.models import SystemModels, read_system_models
 from actors.packages import BundleLimits, Policy, Trust, TrustedKey, public_key_problem
-from actors.runs import Capacity, InlineLimits, Liveness, RemoteLimits, RunLimits
+from actors.runs import (
+    Capacity,
+    EventLimits,
+    InlineLimits,
+    Liveness,
+    RemoteLimits,
+    RunLimits,
+)
 from adapters.local.machine import memory_bytes, processors, runs_carried
 from adapters.local.settings import LocalExecutorSettings, LocalStorageSettings, SandboxMode
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
@@ -30,6 +37,7 @@ PORT = re.compile(r":([^\]]*)$")
 DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 INSTANCE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 LEVELS = ("debug", "info", "warn", "error")
+MOST_HOPS = 20
 REFUSED = {
     "PGLITE_DATA_DIR": "there is no PGlite here: the embedded PostgreSQL lives in DATA_DIR",
     "REDIS_URL": "Redis is not supported by this version yet: unset it",
@@ -65,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: RunLimits
     inline_limits: InlineLimits
     remote_limits: RemoteLimits
+    event_limits: EventLimits
     trust: Trust
     bundle_limits: BundleLimits
     keys: Keys
@@ -76,6 +85,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_origins: frozenset[str]
     body_limit: int
     extensions: ExtensionSettings
+    trusted_hops: int
+    rate_factor: int
     generated: tuple[str, ...]
 
     @property
@@ -97,6 +108,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             origins |= {f"http://{h}:{port}" for h in ("localhost", "127.0.0.1", "[::1]")}
         return HttpSettings(
             body_limit=self.body_limit,
+            trusted_hops=self.trusted_hops,
+            rate_factor=self.rate_factor,
             cookies=CookieSettings(
                 secrets=self.keys.auth,
                 secure=url.startswith("https:"),
@@ -161,6 +174,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         limits=read.strict("PLATFORM_RUN_LIMITS", RunLimits),
         inline_limits=read.strict("INLINE_RUN_LIMITS", InlineLimits),
         remote_limits=_remote_limits(read),
+        event_limits=read.strict("REMOTE_RUN_EVENT_LIMITS", EventLimits),
         trust=_trust(read),
         bundle_limits=_bundle_limits(read),
         keys=keys,
@@ -178,6 +192,8 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
             variables={k: v for k, v in variables.items() if k.startswith(PREFIX)},
             disabled=frozenset(read.names("EXTENSIONS_DISABLED")),
         ),
+        trusted_hops=_trusted_hops(read),
+        rate_factor=read.integer("RATE_LIMIT_FACTOR", 1, least=1, most=10_000),
         generated=generated,
     )
     if read.problems:
@@ -233,6 +249,17 @@ def _is_database_url(url: str) -> bool:
     first_option = parts.query.partition("=")[0]
     lost = parts.fragment or ("@" not in parts.netloc and "@" in parts.path + first_option)
     return not lost and all(port.isdigit() for port in ports)
+
+
+def _trusted_hops(read: Reader) -> int:
+    """How many proxies every request comes through."""
+    text = read.text("TRUST_PROXY", "false").lower()
+    if text in ("false", "true"):
+        return int(text == "true")
+    if not text.isascii() or not text.isdigit() or int(text) > MOST_HOPS:
+        read.problem("TRUST_PROXY", f"must be false, true or a number of proxies, not {text!r}")
+        return 0
+    return int(text)
 
 
 def _trust(read: Reader) -> Trust:

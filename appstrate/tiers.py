@@ -27,6 +27,7 @@ from actors.queue import Queue
 from actors.runs import (
     Identity,
     Launcher,
+    LaunchRate,
     LiveRun,
     Places,
     RemoteRuns,
@@ -199,6 +200,7 @@ def in_process(
     secrets = RunSecrets(vault, keys.run_tokens)
     runs, evidence = PostgresRunRecords(pool), PostgresEvidenceRecords(pool)
     schedules = PostgresScheduleRecords(pool)
+    rate = LaunchRate(at.limiter, settings.limits.per_org_global_rate_per_min)
     executions = PostgresExecutionRecords(pool)
     notifications = PostgresNotificationRecords(pool)
     packages = PostgresPackageRecords(pool)
@@ -274,6 +276,8 @@ def in_process(
             at.run_supervisor,
             secrets,
             signature_seconds=settings.signature_seconds,
+            limiter=at.limiter,
+            event_limits=settings.event_limits,
         ),
         run_dispatcher=partial(
             RunDispatcher,
@@ -301,6 +305,7 @@ def in_process(
             at.run_supervisor,
             at.run_dispatcher,
             secrets,
+            rate=rate,
             most_pending_of_organization=settings.limits.max_pending_per_org,
         ),
         remote_runs=partial(
@@ -310,6 +315,7 @@ def in_process(
             secrets,
             limits=settings.remote_limits,
             url=lambda: places().public_url,
+            rate=rate,
             most_pending_of_organization=settings.limits.max_pending_per_org,
         ),
         persistence=partial(Persistence, PostgresPersistenceRecords(pool), at.packages),

@@ -17,6 +17,7 @@ import aiohttp
 from aiohttp import web
 
 TICK = os.sysconf("SC_CLK_TCK")
+UNLIMITED = '{"per_org_global_rate_per_min": 1000000}'
 KEY = base64.b64encode(b"bench key of thirty-two bytes..!").decode()
 
 
@@ -83,6 +84,9 @@ class System:
                     "PORT": "0",
                     "CONNECTION_ENCRYPTION_KEY": KEY,
                     "LOG_LEVEL": "warn",
+                    "RATE_LIMIT_FACTOR": "10000",
+                    "PLATFORM_RUN_LIMITS": UNLIMITED,
+                    "REMOTE_RUN_EVENT_LIMITS": '{"burst": 100000}',
                     "SIDECAR_POOL_SIZE": str(self._slots),
                 },
             )

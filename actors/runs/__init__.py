@@ -28,6 +28,7 @@ from actors.runs.finalize import Verdict as Verdict
 from actors.runs.finalize import decide as decide
 from actors.runs.inline import InlineLaunch as InlineLaunch
 from actors.runs.inline import InlineLimits as InlineLimits
+from actors.runs.launch_rate import LaunchRate as LaunchRate
 from actors.runs.launcher import CheckInline as CheckInline
 from actors.runs.launcher import Launcher as Launcher
 from actors.runs.launcher import PlanInline as PlanInline
@@ -57,6 +58,7 @@ from actors.runs.remote_runs import OpenRemote as OpenRemote
 from actors.runs.remote_runs import RemoteLimits as RemoteLimits
 from actors.runs.remote_runs import RemoteRuns as RemoteRuns
 from actors.runs.remote_runs import RemoteSink as RemoteSink
+from actors.runs.rules import EventLimits as EventLimits
 from actors.runs.rules import RunLimits as RunLimits
 from actors.runs.run_dispatcher import DrainRuns as DrainRuns
 from actors.runs.run_dispatcher import RunDispatcher as RunDispatcher

@@ -12,6 +12,7 @@ from actors.ids import RunId
 from actors.pubsub import PubSub
 from actors.runs.conclude import announce, announce_lines
 from actors.runs.events import LogEntry
+from actors.runs.launch_rate import LaunchRate
 from actors.runs.plan import RunPlan
 from actors.runs.records import RunRecords
 from actors.runs.signing import RunSecrets
@@ -76,6 +77,7 @@ class RemoteRuns(Actor):
         *,
         limits: RemoteLimits,
         url: Callable[[], str],
+        rate: LaunchRate,
         most_pending_of_organization: int,
     ) -> None:
         super().__init__()
@@ -84,6 +86,7 @@ class RemoteRuns(Actor):
         self._secrets = secrets
         self._limits = limits
         self._url = url
+        self._rate = rate
         self._most_pending = most_pending_of_organization
 
     async def receive(self, message: RemoteRunsMessage) -> Any:
@@ -97,6 +100,7 @@ class RemoteRuns(Actor):
 
     async def _open(self, plan: RunPlan, ttl: int | None) -> RemoteSink:
         expires = self._expiry(self._limits.default_ttl if ttl is None else ttl, "sink.ttl_seconds")
+        await self._rate.take(plan.org)
         secret, sealed = self._secrets.new()
         first = LogEntry(
             event="progress",

@@ -19,6 +19,16 @@ class RunLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     agent_cpu_ceiling: Annotated[float, msgspec.Meta(gt=0)] = 2
 
 
+class EventLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds on what a run sends (`REMOTE_RUN_EVENT_LIMITS`): `burst` events per second.
+
+    `rate_per_sec` is part of the contract and means nothing.
+    """
+
+    rate_per_sec: Annotated[int, msgspec.Meta(ge=1)] = 50
+    burst: Annotated[int, msgspec.Meta(ge=1)] = 200
+
+
 def run_timeout(manifest: Manifest, limits: RunLimits) -> float:
     """The budget of a run in seconds: the agent's own, lowered to the platform's ceiling."""
     return min(effective_timeout(manifest), limits.timeout_ceiling_seconds)

@@ -9,6 +9,7 @@ from actors.pubsub import PubSub
 from actors.runs.conclude import announce, announce_lines, conclude
 from actors.runs.events import LogEntry
 from actors.runs.finalize import Report
+from actors.runs.launch_rate import LaunchRate
 from actors.runs.plan import RunPlan
 from actors.runs.records import Run, RunRecords
 from actors.runs.run_dispatcher import RunDispatcher, RunWaits
@@ -79,6 +80,7 @@ class RunManager(Actor):
         dispatcher: Address[RunDispatcher],
         secrets: RunSecrets,
         *,
+        rate: LaunchRate,
         most_pending_of_organization: int,
     ) -> None:
         super().__init__()
@@ -87,6 +89,7 @@ class RunManager(Actor):
         self._live = live
         self._secrets = secrets
         self._dispatcher = dispatcher
+        self._rate = rate
         self._most_pending_of_organization = most_pending_of_organization
 
     async def receive(self, message: RunManagerMessage) -> Any:
@@ -103,6 +106,7 @@ class RunManager(Actor):
                 assert_never(message)
 
     async def _admit(self, plan: RunPlan) -> Run:
+        await self._rate.take(plan.org)
         _, sealed = self._secrets.new()
         first = LogEntry(
             event="progress",

@@ -8,6 +8,7 @@ import msgspec
 
 from actors.events import RunMetered, RunTotals
 from actors.ids import OrgId, RunId
+from actors.limiter import Limiter, Rule, TakeTurn
 from actors.models import ChosenModel
 from actors.packages import AgentDefinition
 from actors.persistence import Viewer
@@ -17,12 +18,23 @@ from actors.runs.events import effects, read_event
 from actors.runs.finalize import read_report
 from actors.runs.ledger import Totals
 from actors.runs.records import RunFacts, RunRecords
+from actors.runs.rules import EventLimits
 from actors.runs.run_supervisor import ReleaseLiveRun, RunBegan, RunSupervisor
 from actors.runs.signing import RunSecrets, SignedRequest, verify
 from actors.runs.throttle import Throttle
 from actors.runtime import Actor, Address, Lane, NotFound, Rejected, Request
 
 KNOWN_RUNS = 10_000
+FORGERIES = Rule(name="failed signatures", limit=200, seconds=10)
+FORGED = frozenset(
+    {
+        "not_found",
+        "missing_signature_headers",
+        "invalid_timestamp",
+        "timestamp_out_of_tolerance",
+        "invalid_signature",
+    }
+)
 
 
 class IngestReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +139,8 @@ class RunSink(Actor):
         secrets: RunSecrets,
         *,
         signature_seconds: float,
+        limiter: Address[Limiter],
+        event_limits: EventLimits,
     ) -> None:
         super().__init__()
         self._records = records
@@ -134,6 +148,8 @@ class RunSink(Actor):
         self._live = live
         self._secrets = secrets
         self._signature_seconds = signature_seconds
+        self._limiter = limiter
+        self._event_rate = Rule(name="run events", limit=event_limits.burst, seconds=1)
         self._known: dict[RunId, tuple[RunFacts, str]] = {}
         self._throttle = Throttle(self._publish)
 
@@ -161,6 +177,8 @@ class RunSink(Actor):
 
     async def _ingest(self, signed: SignedRequest) -> IngestReply:
         facts = await self._verified(signed)
+        taken = await self._limiter.ask(TakeTurn(rule=self._event_rate, key=signed.run))
+        taken.check("too many events of this run")
         event = read_event(signed.body)
         left = effects(event)
         ingested = await self._records.ingest(signed.run, signed.message_id, event, left)
@@ -234,6 +252,15 @@ class RunSink(Actor):
             raise Rejected("the run has ended", code="unauthorized")
 
     async def _verified(self, signed: SignedRequest, *, closed_too: bool = False) -> RunFacts:
+        try:
+            return await self._examined(signed, closed_too=closed_too)
+        except (NotFound, Rejected) as refusal:
+            if refusal.code in FORGED:
+                taken = await self._limiter.ask(TakeTurn(rule=FORGERIES, key=signed.address))
+                taken.check("too many requests that no run has signed")
+            raise
+
+    async def _examined(self, signed: SignedRequest, *, closed_too: bool) -> RunFacts:
         facts, secret = await self._facts(signed.run)
         if facts.closed and not closed_too:
             raise self._closed(signed.run)

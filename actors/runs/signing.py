@@ -17,13 +17,17 @@ from actors.vault import Vault
 
 
 class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as it came from a run: nothing in it is trusted before `verify`."""
+    """A request as it came from a run: nothing in it is trusted before `verify`.
+
+    `address` is the client's, for counting those that are signed by nobody.
+    """
 
     run: RunId
     message_id: str
     timestamp: str
     signature: str
     body: bytes = b""
+    address: str = ""
 
 
 def sign(secret: str, message_id: str, timestamp: str, body: bytes) -> str:

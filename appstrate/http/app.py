@@ -14,11 +14,13 @@ from actors.addresses import Addresses
 from actors.runtime import Context, Refusal, current_context
 from appstrate.http.auth import Cookies, CookieSettings
 from appstrate.http.call import Handler, Route
+from appstrate.http.client import TRUSTED_HOPS
 from appstrate.http.codec import check_text
 from appstrate.http.cors import Cors
 from appstrate.http.endpoint import ADDRESSES, COOKIES, REQUEST_ID, VERSION, endpoint, refused
 from appstrate.http.frames import STREAMS, Streams
 from appstrate.http.gate import GATE, Gate
+from appstrate.http.limits import FACTOR, sign_allowance
 from appstrate.http.problems import http_error, internal_error, problem_response
 from appstrate.http.versions import API_VERSION
 from appstrate.http.waiting import WAITERS, Waiters
@@ -33,10 +35,14 @@ PREPARED: web.RequestKey[web.StreamResponse] = web.RequestKey("prepared", web.St
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the HTTP layer needs to know."""
+    """What the HTTP layer needs to know. `trusted_hops` is how many proxies every request has come
+    through, `rate_factor` what every limit of a route is multiplied with.
+    """
 
     cookies: CookieSettings
     body_limit: int
+    trusted_hops: int = 0
+    rate_factor: int = 1
 
 
 def build_application(
@@ -47,13 +53,15 @@ def build_application(
     application[ADDRESSES] = at
     application[COOKIES] = Cookies(settings.cookies)
     application[GATE] = gate
+    application[TRUSTED_HOPS] = settings.trusted_hops
+    application[FACTOR] = settings.rate_factor
     application.on_response_prepare.append(_sign)
     streams = application[STREAMS] = Streams()
     gate.on_drain(streams.end)
     application[WAITERS] = Waiters()
     application[CORS] = Cors(settings.cookies.trusted_origins)
     for route in routes:
-        serve = endpoint(route, settings.body_limit)
+        serve = endpoint(route, settings.body_limit, settings.rate_factor)
         application.router.add_route(route.method, route.path, serve)
         if route.method == "GET" and not route.is_stream:
             application.router.add_route("HEAD", route.path, serve)
@@ -101,6 +109,7 @@ async def _sign(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Request-Id"] = request[REQUEST_ID]
     response.headers["Appstrate-Version"] = request.get(VERSION, API_VERSION)
     request.app[CORS].sign(request, response)
+    sign_allowance(request, response)
     traceparent = current_context.get().traceparent
     if traceparent is not None:
         response.headers["traceparent"] = traceparent

@@ -15,6 +15,7 @@ from actors.contract import spell
 from actors.ids import PackageId, RunId
 from actors.runtime import Rejected
 from appstrate.http.codec import read_body
+from appstrate.http.limits import Limit
 
 T = TypeVar("T")
 
@@ -173,7 +174,8 @@ class Route:
     has no body. The first line of its docstring is the route's summary in the API document, the
     rest its description.
 
-    `of_runs` says that runs call it, not people: it stays open while the server drains.
+    `of_runs` says that runs call it, not people: it stays open while the server drains. `limit` is
+    how often one user or key may call it, and one client address when it is public.
     """
 
     method: str
@@ -188,6 +190,7 @@ class Route:
     also: tuple[int, ...] = ()
     takes: Media | None = None
     of_runs: bool = False
+    limit: Limit | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -217,8 +220,10 @@ class Routes(list[Route]):
         also: tuple[int, ...] = (),
         takes: Media | None = None,
         of_runs: bool = False,
+        limit: Limit | int | None = None,
     ) -> Callable[[Handler], Handler]:
-        """Register the decorated handler."""
+        """Register the decorated handler. A `limit` that is a number is meant per minute."""
+        allowed = Limit(limit) if isinstance(limit, int) else limit
 
         def register(handler: Handler) -> Handler:
             self.append(
@@ -235,6 +240,7 @@ class Routes(list[Route]):
                     also=also,
                     takes=takes,
                     of_runs=of_runs,
+                    limit=allowed,
                 )
             )
             return handler

@@ -11,6 +11,7 @@ from appstrate.http.call import Call, Handler, Page, Route
 from appstrate.http.codec import check_length, decode_body, json_response
 from appstrate.http.gate import GATE
 from appstrate.http.idempotency import once
+from appstrate.http.limits import rule_of, take_turn
 from appstrate.http.problems import problem_response
 from appstrate.http.versions import choose_version
 
@@ -21,13 +22,14 @@ VERSION: web.RequestKey[str] = web.RequestKey("version", str)
 IGNORED_LIMIT = 1000
 
 
-def endpoint(route: Route, body_limit: int) -> Handler:
+def endpoint(route: Route, body_limit: int, rate_factor: int = 1) -> Handler:
     """The handler of a route within aiohttp.
 
     While the server drains, new work is refused before anything else, and then a body that says it
-    is too long; then come who asks, what they
-    may, the version they speak, the answer that is kept under their key, and the body.
+    is too long; then come who asks, the version they speak, how often they have asked, what they
+    may, the answer that is kept under their key, and the body.
     """
+    rule = rule_of(route, rate_factor)
 
     async def serve(request: web.Request) -> web.StreamResponse:
         request.app[GATE].admit(route)
@@ -44,6 +46,8 @@ def endpoint(route: Route, body_limit: int) -> Handler:
         found = call.authentication = await authenticate(request, at, cookies, route.scope)
         chosen = found.caller.api_version if found is not None else None
         request[VERSION] = choose_version(request, chosen)
+        if rule is not None:
+            await take_turn(at, request, rule, found.caller if found is not None else None)
         if route.permission is not None:
             call.caller.require(route.permission)
         response = await once(call, lambda: _carry_out(call))

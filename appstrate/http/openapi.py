@@ -45,6 +45,20 @@ HEADERS = {
 }
 
 
+LIMIT_HEADERS = {
+    name: {"description": told, "schema": {"type": kind}}
+    for name, told, kind in (
+        ("Retry-After", "Seconds until the request may be made again.", "integer"),
+        (
+            "RateLimit",
+            "`limit=20, remaining=0, reset=58`; seconds until all is back.",
+            "string",
+        ),
+        ("RateLimit-Policy", "`20;w=60`: how many requests, in how many seconds.", "string"),
+    )
+}
+
+
 class UndescribedError(Exception):
     """A route whose answer nobody can tell from its annotation; the message names it."""
 
@@ -144,6 +158,9 @@ def _operation(route: Route, taken: list[Schema], answered: list[Schema]) -> Sch
     told = [rest.strip()] if rest.strip() else []
     if route.permission is not None:
         told.append(f"Needs the permission `{route.permission}`.")
+    if route.limit is not None:
+        whose = "client address" if route.scope is Scope.PUBLIC else "user or key"
+        told.append(f"At most {route.limit} of one {whose}.")
     operation: Schema = {"tags": [_tag(route)], "summary": summary}
     if told:
         operation["description"] = "\n\n".join(told)
@@ -218,6 +235,8 @@ def _responses(route: Route, answered: list[Schema]) -> Schema:
         found[str(status)] = {"description": web.Response(status=status).reason or "Success"}
         if status not in (204, 304) and schema != {"anyOf": []}:
             found[str(status)]["content"] = {media: {"schema": schema}}
+    if route.limit is not None:
+        found["429"] = {"$ref": "#/components/responses/RateLimited"}
     for refused in ("4XX", "5XX"):
         found[refused] = {"$ref": "#/components/responses/Problem"}
     return found
@@ -225,10 +244,17 @@ def _responses(route: Route, answered: list[Schema]) -> Schema:
 
 def _components(schemas: Schema) -> Schema:
     told = "Why not: a problem document (RFC 9457)."
-    refused = {"$ref": REF.format(name="Problem")}
+    content = {PROBLEM: {"schema": {"$ref": REF.format(name="Problem")}}}
     return {
         "schemas": schemas,
-        "responses": {"Problem": {"description": told, "content": {PROBLEM: {"schema": refused}}}},
+        "responses": {
+            "Problem": {"description": told, "content": content},
+            "RateLimited": {
+                "description": "Too often: `rate_limited`, with the seconds to wait.",
+                "headers": LIMIT_HEADERS,
+                "content": content,
+            },
+        },
         "parameters": {
             name: {
                 "name": name,

@@ -24,12 +24,15 @@ async def fake() -> AsyncIterator[FakeModel]:
         yield model
 
 
+TEST = {"APP_ENV": "test", "RATE_LIMIT_FACTOR": "1000"}
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Serve:
     @asynccontextmanager
     async def serve(**variables: str) -> AsyncIterator[str]:
-        given = {"DATA_DIR": str(tmp_path / "data"), "PORT": "0", "APP_ENV": "test"}
-        async with serving(read_settings(given | variables)) as server:
+        given = {"DATA_DIR": str(tmp_path / "data"), "PORT": "0"}
+        async with serving(read_settings(TEST | given | variables)) as server:
             yield server.url
 
     return serve

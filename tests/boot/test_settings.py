@@ -143,12 +143,25 @@ def test_a_password_that_breaks_its_url_is_not_repeated(tmp_path: Path, password
 
 
 @pytest.mark.parametrize(
+    ("value", "hops"), [("false", 0), ("0", 0), ("true", 1), ("1", 1), ("3", 3)]
+)
+def test_proxies_are_trusted_as_far_as_told(tmp_path: Path, value: str, hops: int) -> None:
+    settings = read_settings({"DATA_DIR": str(tmp_path), "TRUST_PROXY": value})
+
+    assert settings.http("http://localhost").trusted_hops == hops
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("PLATFORM_API_URL", "https://agents.example.com"),
         ("PLATFORM_RUN_LIMITS", '{"timeout_ceiling_seconds": -5}'),
         ("PLATFORM_RUN_LIMITS", '{"max_concurrent_per_org": 0}'),
         ("TOOL_RESULT_BYTE_LIMIT", "0"),
+        ("TRUST_PROXY", "yes"),
+        ("TRUST_PROXY", "-1"),
+        ("RATE_LIMIT_FACTOR", "0"),
+        ("REMOTE_RUN_EVENT_LIMITS", '{"burst": 0}'),
         ("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", "soon"),
     ],
 )

@@ -20,7 +20,8 @@ class ServerProcess:
     def __init__(self, data: Path, **variables: str) -> None:
         self.data = data
         self.url = ""
-        self._variables = {"DATA_DIR": str(data), "PORT": "0", "APP_ENV": "test"} | variables
+        fixed = {"PORT": "0", "APP_ENV": "test", "RATE_LIMIT_FACTOR": "1000"}
+        self._variables = fixed | {"DATA_DIR": str(data)} | variables
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:

@@ -19,11 +19,17 @@ from actors.accounts import (
 )
 from actors.runtime import Rejected
 from appstrate.http.call import Call, Routes, Scope
+from appstrate.http.client import client_address
 from appstrate.http.codec import json_response
 from appstrate.http.endpoint import COOKIES
+from appstrate.http.limits import Limit, take_turn_as
 from appstrate.http.routes.organizations import install_starter
 
 routes = Routes()
+
+SIGN_UPS = 20
+SIGN_INS = 20
+OF_ONE_ACCOUNT = Limit(10)
 
 
 class SignUpBody(msgspec.Struct, kw_only=True):
@@ -62,7 +68,14 @@ class SessionAnswer(msgspec.Struct, kw_only=True):
     user: User
 
 
-@routes.add("POST", "/api/auth/sign-up/email", Scope.PUBLIC, body=SignUpBody, answer=SignedInAnswer)
+@routes.add(
+    "POST",
+    "/api/auth/sign-up/email",
+    Scope.PUBLIC,
+    body=SignUpBody,
+    answer=SignedInAnswer,
+    limit=SIGN_UPS,
+)
 async def sign_up(call: Call, body: SignUpBody) -> web.Response:
     """Make an account and sign it in."""
     call.request.app[COOKIES].check_origin(call.request)
@@ -75,10 +88,22 @@ async def sign_up(call: Call, body: SignUpBody) -> web.Response:
     return _signed_in(call, made.signed_in)
 
 
-@routes.add("POST", "/api/auth/sign-in/email", Scope.PUBLIC, body=SignInBody, answer=SignedInAnswer)
+@routes.add(
+    "POST",
+    "/api/auth/sign-in/email",
+    Scope.PUBLIC,
+    body=SignInBody,
+    answer=SignedInAnswer,
+    limit=SIGN_INS,
+)
 async def sign_in(call: Call, body: SignInBody) -> web.Response:
-    """Sign in with a password."""
+    """Sign in with a password.
+
+    One address is tried at most ten times per minute, from wherever.
+    """
     call.request.app[COOKIES].check_origin(call.request)
+    account = ("sign-ins of an account", body.email.strip().lower())
+    await take_turn_as(call.at, call.request, OF_ONE_ACCOUNT, account)
     ip, agent = client_of(call)
     message = SignIn(email=body.email, password=body.password, ip_address=ip, user_agent=agent)
     return _signed_in(call, await call.at.accounts.ask(message))
@@ -128,7 +153,7 @@ def give_session(call: Call, response: web.Response, signed_in: SignedIn) -> Non
 
 def client_of(call: Call) -> tuple[str | None, str | None]:
     """The address and the program of whoever signs in."""
-    return call.request.remote, call.request.headers.get("User-Agent")
+    return client_address(call.request), call.request.headers.get("User-Agent")
 
 
 def _signed_in(call: Call, signed_in: SignedIn) -> web.Response:

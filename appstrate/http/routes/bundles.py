@@ -19,6 +19,7 @@ SOURCE = Query("source", "`draft` for the draft.", {"enum": ["draft"]})
     "agents:write",
     takes=UPLOAD,
     status=201,
+    limit=10,
 )
 async def import_bundle(call: Call) -> ImportedBundle:
     """Import a bundle: publish what is not there yet, and install its root."""
@@ -33,6 +34,7 @@ async def import_bundle(call: Call) -> ImportedBundle:
     "agents:read",
     query=(VERSION, SOURCE),
     answer=Media("application/zip"),
+    limit=30,
 )
 async def export_bundle(call: Call) -> web.StreamResponse:
     """An agent and the skills it depends on, as an `.afps-bundle`."""

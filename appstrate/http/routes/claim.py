@@ -22,6 +22,8 @@ from appstrate.http.routes.accounts import client_of, give_session, welcome
 
 routes = Routes()
 
+CLAIMS = 5
+
 PAGE = Template((Path(__file__).parent.parent / "pages" / "claim.html").read_text())
 CLOSED = """<p>This platform has an owner, or its operator named one.</p>
 <p>Sign in on the command line with <code>appstrate login</code>, or ask for an invitation.</p>"""
@@ -82,7 +84,14 @@ async def read_claim(call: Call) -> ClaimStatus:
     return ClaimStatus(pending=await call.at.accounts.ask(IsClaimOpen()))
 
 
-@routes.add("POST", "/api/auth/bootstrap/redeem", Scope.PUBLIC, body=RedeemBody, answer=Redeemed)
+@routes.add(
+    "POST",
+    "/api/auth/bootstrap/redeem",
+    Scope.PUBLIC,
+    body=RedeemBody,
+    answer=Redeemed,
+    limit=CLAIMS,
+)
 async def redeem(call: Call, body: RedeemBody) -> web.Response:
     """Make the platform's owner and their organization, and sign them in."""
     call.request.app[COOKIES].check_origin(call.request)
@@ -111,7 +120,7 @@ async def claim_form(call: Call) -> web.Response:
     return _page("Claim this platform", _form({"token": call.query("token") or ""}))
 
 
-@routes.add("POST", "/claim", Scope.PUBLIC, answer=Media("text/html"))
+@routes.add("POST", "/claim", Scope.PUBLIC, answer=Media("text/html"), limit=CLAIMS)
 async def claim_by_form(call: Call) -> web.Response:
     """Make the platform's owner of what they wrote into the form."""
     given = dict(parse_qsl((await call.body()).decode(errors="replace")))

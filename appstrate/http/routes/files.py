@@ -30,6 +30,7 @@ class Files(msgspec.Struct, kw_only=True):
     query=(VERSION,),
     answer=Media("application/json", Files),
     also=(304,),
+    limit=50,
 )
 async def list_files(call: Call) -> web.Response:
     """The files of a package. The ETag changes when one of them does."""

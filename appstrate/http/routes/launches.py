@@ -9,6 +9,7 @@ from actors.ids import ModelId, RunId
 from actors.models import Generation
 from actors.runs import Admit, CheckInline, InlineLaunch, PlanInline, PlanRun, Run, Wish
 from appstrate.http.call import Call, Query, Routes, Scope
+from appstrate.http.limits import Limit
 
 routes = Routes()
 
@@ -58,6 +59,7 @@ class Valid(msgspec.Struct, kw_only=True):
     body=RunBody,
     query=(VERSION,),
     status=201,
+    limit=20,
 )
 async def run_agent(call: Call, body: RunBody) -> Run:
     """Launch a run; the answer is the run as it is at once, pending."""
@@ -73,7 +75,13 @@ async def run_agent(call: Call, body: RunBody) -> Run:
 
 
 @routes.add(
-    "POST", "/api/runs/inline", Scope.APPLICATION, "agents:run", body=InlineBody, status=201
+    "POST",
+    "/api/runs/inline",
+    Scope.APPLICATION,
+    "agents:run",
+    body=InlineBody,
+    status=201,
+    limit=Limit(60, setting="inline"),
 )
 async def run_inline(call: Call, body: InlineBody) -> Run:
     """Launch a run of an agent that is no package: its manifest and prompt are in the body."""

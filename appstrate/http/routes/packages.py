@@ -61,6 +61,7 @@ class ImportAnswer(msgspec.Struct, kw_only=True, rename=spell):
     query=(FORCE,),
     takes=UPLOAD,
     status=201,
+    limit=10,
 )
 async def import_package(call: Call) -> ImportAnswer:
     """Import an archive: its draft is written, its version published, and it is installed."""

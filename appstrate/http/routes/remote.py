@@ -85,7 +85,12 @@ async def open_remote(call: Call, body: RemoteBody) -> RemoteSink:
 
 
 @routes.add(
-    "PATCH", "/api/runs/{run}/sink/extend", Scope.APPLICATION, "agents:run", body=ExtendBody
+    "PATCH",
+    "/api/runs/{run}/sink/extend",
+    Scope.APPLICATION,
+    "agents:run",
+    body=ExtendBody,
+    limit=30,
 )
 async def extend_sink(call: Call, body: ExtendBody) -> Extended:
     """Keep the event sink of a run open for longer; that is a sign of life, too."""

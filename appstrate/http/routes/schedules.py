@@ -59,7 +59,15 @@ async def list_agent_schedules(call: Call) -> Page[Schedule]:
     return page(await call.at.schedules.ask(asking))
 
 
-@routes.add("POST", OF_AGENT, Scope.APPLICATION, "schedules:write", body=ScheduleSpec, status=201)
+@routes.add(
+    "POST",
+    OF_AGENT,
+    Scope.APPLICATION,
+    "schedules:write",
+    body=ScheduleSpec,
+    status=201,
+    limit=10,
+)
 async def create_schedule(call: Call, body: ScheduleSpec) -> Schedule:
     """Have an agent run by itself.
 
@@ -133,7 +141,7 @@ async def list_fires(call: Call) -> Page[Fire]:
     return page(await call.at.schedules.ask(message))
 
 
-@routes.add("POST", f"{ONE}/run", Scope.APPLICATION, "agents:run", status=201)
+@routes.add("POST", f"{ONE}/run", Scope.APPLICATION, "agents:run", status=201, limit=20)
 async def run_schedule(call: Call) -> Run:
     """Launch now what the schedule would launch."""
     message = RunScheduleNow(caller=call.caller, schedule=_schedule(call))

@@ -16,6 +16,7 @@ from actors.runs import (
     SignedRequest,
 )
 from appstrate.http.call import Call, Media, Routes, Scope
+from appstrate.http.client import client_key
 from appstrate.http.files import blob_response
 
 routes = Routes()
@@ -80,4 +81,5 @@ async def _signed(call: Call) -> SignedRequest:
         timestamp=headers.get("webhook-timestamp", ""),
         signature=headers.get("webhook-signature", ""),
         body=await call.body(),
+        address=client_key(call.request),
     )
