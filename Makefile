@@ -3,10 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev stop test check format bench lock packages clean
+.PHONY: help demo dev stop test check format bench bench-schedules lock packages clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 $(VENV)/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, and $(PYTHON) is %d.%d: try make PYTHON=python3.12" % sys.version_info[:2])'
@@ -47,6 +47,9 @@ bench: $(VENV)/.dev ## measure this build
 
 packages: $(VENV)/.runtime ## build the archives in system-packages/ from their sources
 	$(BIN)/python -m appstrate packages build system-packages/sources system-packages
+
+bench-schedules: $(VENV)/.dev ## try schedules: 200 at once, and one every second over a kill -9
+	$(BIN)/python -m bench schedules
 
 lock: $(VENV)/.dev ## resolve the dependencies anew
 	$(BIN)/python -m pip install --quiet uv

@@ -3,9 +3,11 @@
 import asyncio
 import os
 import platform
+import sys
 
 from bench.figures import Figure, table
 from bench.measures import measure
+from bench.schedules import trial
 from bench.system import model
 
 FIGURES = {
@@ -41,4 +43,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(trial() if sys.argv[1:] == ["schedules"] else main())

@@ -257,16 +257,21 @@ async def _keep_asking(url: str, sent: bytes, times: list[float]) -> None:
         await asyncio.sleep(0.005)
 
 
-async def _played(system: System, runs: list[str]) -> list[PlayedRun]:
-    """What it takes to speak for runs, read where the server keeps it."""
+async def connect(system: System) -> asyncpg.Connection:
+    """A connection to the database a server keeps."""
     postgres = system.data / "postgres"
     options = (postgres / "pgdata" / "postmaster.pid").read_text().splitlines()
-    connection = await asyncpg.connect(
+    return await asyncpg.connect(
         host=options[4],
         user="postgres",
         password=(postgres / "password").read_text(),
         database="postgres",
     )
+
+
+async def _played(system: System, runs: list[str]) -> list[PlayedRun]:
+    """What it takes to speak for runs, read where the server keeps it."""
+    connection = await connect(system)
     rows = await connection.fetch(
         """
         SELECT run_id, secret_encrypted, last_sequence FROM run_sinks
