@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from actors.accounts import Accounts, Applications, Members, Organizations
+from actors.accounts import Accounts, Applications, EndUsers, Members, Organizations
 from actors.agents import Agents
 from actors.database import Database
 from actors.extension_host import ExtensionHost
@@ -46,6 +46,7 @@ class Addresses:
     organizations: Address[Organizations]
     members: Address[Members]
     applications: Address[Applications]
+    end_users: Address[EndUsers]
     packages: Address[Packages]
     artifacts: Address[Artifacts]
     publisher: Address[Publisher]

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from actors.accounts import Accounts, Applications, Members, Organizations
+from actors.accounts import Accounts, Applications, EndUsers, Members, Organizations
 from actors.addresses import Addresses
 from actors.agents import Agents
 from actors.database import Database
@@ -63,6 +63,7 @@ from adapters.postgres.applications import PostgresApplicationRecords
 from adapters.postgres.bundles import PostgresBundleRecords
 from adapters.postgres.credentials import PostgresCredentialRecords
 from adapters.postgres.curation import PostgresCurationRecords
+from adapters.postgres.end_users import PostgresEndUserRecords
 from adapters.postgres.evidence import PostgresEvidenceRecords
 from adapters.postgres.executions import PostgresExecutionRecords
 from adapters.postgres.feed import PostgresFeedRecords
@@ -103,6 +104,7 @@ class Plan:
     organizations: Callable[[], Organizations]
     members: Callable[[], Members]
     applications: Callable[[], Applications]
+    end_users: Callable[[], EndUsers]
     packages: Callable[[], Packages]
     artifacts: Callable[[], Artifacts]
     publisher: Callable[[], Publisher]
@@ -236,6 +238,7 @@ def in_process(
         ),
         members=partial(Members, PostgresMemberRecords(pool), at.accounts, settings.access),
         applications=partial(Applications, PostgresApplicationRecords(pool), at.accounts),
+        end_users=partial(EndUsers, PostgresEndUserRecords(pool), at.accounts),
         packages=partial(
             Packages,
             packages,

@@ -1,8 +1,8 @@
 """Who there is, and who may do what.
 
-Ports Accounts (users and who makes a request), Organizations, Members, and Applications with their
-API keys. All are in one package because they share a caller: what any of them takes away, Accounts
-forgets before the answer is given.
+Ports Accounts (users and who makes a request), Organizations, Members, EndUsers, and Applications
+with their API keys. All are in one package because they share a caller: what any of them takes
+away, Accounts forgets before the answer is given.
 """
 
 from actors.accounts.accounts import Accounts as Accounts
@@ -38,6 +38,18 @@ from actors.accounts.applications import ShowApplication as ShowApplication
 from actors.accounts.authentication import Authentication as Authentication
 from actors.accounts.authentication import Credentials as Credentials
 from actors.accounts.authentication import digest as digest
+from actors.accounts.end_users import ChangeEndUser as ChangeEndUser
+from actors.accounts.end_users import CreateEndUser as CreateEndUser
+from actors.accounts.end_users import DeleteEndUser as DeleteEndUser
+from actors.accounts.end_users import EndUser as EndUser
+from actors.accounts.end_users import EndUserFields as EndUserFields
+from actors.accounts.end_users import EndUserQuery as EndUserQuery
+from actors.accounts.end_users import EndUserRecords as EndUserRecords
+from actors.accounts.end_users import EndUsers as EndUsers
+from actors.accounts.end_users import ListEndUsers as ListEndUsers
+from actors.accounts.end_users import ReadEndUser as ReadEndUser
+from actors.accounts.end_users import Taken as Taken
+from actors.accounts.end_users import merged as merged
 from actors.accounts.members import AcceptInvitation as AcceptInvitation
 from actors.accounts.members import ActAs as ActAs
 from actors.accounts.members import CancelInvitation as CancelInvitation

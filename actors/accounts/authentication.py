@@ -10,6 +10,7 @@ import msgspec
 
 from actors.accounts.permissions import OF_ROLE, grantable
 from actors.accounts.records import AccountRecords, Caller, Session, User
+from actors.accounts.rules import check_end_user_id
 from actors.ids import ApiKeyId, OrgId
 from actors.runtime import NotFound, Rejected, Unavailable
 
@@ -23,7 +24,8 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """A session token or an API key, and the organization and application a request names.
 
     A session needs both names to act within them; a key brings its own. With `conceal` an
-    organization its user is no member of is not there, instead of forbidden.
+    organization its user is no member of is not there, instead of forbidden. A key may act for an
+    end user of its application.
     """
 
     session: str | None = None
@@ -31,6 +33,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     org: str | None = None
     application: str | None = None
     conceal: bool = False
+    end_user: str | None = None
 
 
 class Authentication(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +101,9 @@ class Authenticator:
         memory[credentials] = (time.monotonic() + CACHE_SECONDS, found)
 
     async def _by_key(self, credentials: Credentials, secret: str) -> Authentication:
-        key = await self._records.key(digest(secret))
+        if credentials.end_user is not None:
+            check_end_user_id(credentials.end_user)
+        key = await self._records.key(digest(secret), credentials.end_user)
         if key is None or key.role is None:
             raise Rejected("this API key is not valid", code="unauthorized")
         if key.revoked or key.expired:
@@ -108,6 +113,12 @@ class Authenticator:
             raise Rejected("this API key belongs to another organization", code="forbidden")
         if credentials.application not in (None, key.application_id):
             raise Rejected("this API key belongs to another application", code="forbidden")
+        if credentials.end_user is not None and key.end_user_id is None:
+            raise Rejected(
+                "Appstrate-User is no end user of the key's application",
+                code="invalid_end_user",
+                param="Appstrate-User",
+            )
         caller = Caller(
             user=key.user_id,
             email=key.email,
@@ -117,12 +128,19 @@ class Authenticator:
             application=key.application_id,
             api_key=key.id,
             api_version=key.api_version,
+            end_user=key.end_user_id,
         )
         return Authentication(caller=caller)
 
     async def _by_session(
         self, credentials: Credentials, token: str, *, renew: bool
     ) -> Authentication:
+        if credentials.end_user is not None:
+            raise Rejected(
+                "Appstrate-User goes with an API key only: leave it out",
+                code="header_not_allowed",
+                param="Appstrate-User",
+            )
         facts = await self._records.session(digest(token), credentials.org, credentials.application)
         if facts is None:
             raise Rejected("this session has ended: sign in again", code="unauthorized")

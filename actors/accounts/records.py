@@ -7,7 +7,7 @@ import msgspec
 
 from actors.accounts.permissions import Role
 from actors.contract import Resource, spell
-from actors.ids import ApiKeyId, ApplicationId, OrgId, UserId
+from actors.ids import ApiKeyId, ApplicationId, EndUserId, OrgId, UserId
 from actors.runtime import Rejected
 
 Language: TypeAlias = Literal["fr", "en"]
@@ -60,6 +60,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     `org`, `role` and `application` are None when the request named none. Every query is scoped
     by these fields; they come from the HTTP layer, never from a body. `platform_admin` is never
     true for keys. `api_version` is what the organization chose, for requests that choose none.
+    A key may act for an `end_user`: then runs are made and found for that one alone.
     """
 
     user: UserId
@@ -71,6 +72,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     api_key: ApiKeyId | None = None
     platform_admin: bool = False
     api_version: str | None = None
+    end_user: EndUserId | None = None
+
+    def sees(self, end_user: str | None) -> bool:
+        """Whether what belongs to an end user, or to none, may be shown to this caller."""
+        return self.end_user is None or self.end_user == end_user
 
     def require(self, permission: str) -> None:
         """Refuse when this caller does not hold `permission`."""
@@ -115,6 +121,7 @@ class KeyFacts(msgspec.Struct, frozen=True, kw_only=True):
     api_version: str | None
     revoked: bool
     expired: bool
+    end_user_id: EndUserId | None = None
 
 
 class Founding(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,8 +213,8 @@ class AccountRecords(Protocol):
         """Forget a session; unknown ones are no mistake."""
         ...
 
-    async def key(self, key_hash: str) -> KeyFacts | None:
-        """The key with this hash, dead or alive."""
+    async def key(self, key_hash: str, end_user: str | None = None) -> KeyFacts | None:
+        """The key with this hash, dead or alive, with an end user if its application has them."""
         ...
 
     async def touch_keys(self, used: dict[ApiKeyId, datetime]) -> None:

@@ -3,9 +3,11 @@
 import re
 import secrets
 
+from actors.ids import EndUserId
 from actors.runtime import FieldProblem, Rejected
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+END_USER = re.compile(r"eu_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 SLUG = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
@@ -47,6 +49,17 @@ def check_slug(slug: str) -> None:
     """Refuse a slug that could not be the scope of a package."""
     if not SLUG.fullmatch(slug) or len(slug) > 50:
         raise invalid("slug", "must be lowercase letters, digits and inner dashes, at most 50")
+
+
+def check_end_user_id(text: str) -> EndUserId:
+    """The id of an end user; refuses what cannot be one with `invalid_end_user_id`."""
+    if not END_USER.fullmatch(text):
+        raise Rejected(
+            "Appstrate-User must be the id of an end user: eu_ and a UUID",
+            code="invalid_end_user_id",
+            param="Appstrate-User",
+        )
+    return EndUserId(text)
 
 
 def slugs_for(name: str) -> list[str]:

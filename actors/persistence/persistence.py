@@ -127,7 +127,13 @@ class Persistence(Actor):
 def viewer_of(caller: Caller, package: PackageId) -> Viewer:
     """As whom a run that a caller launches looks at what its agent keeps."""
     org, application = caller.tenant
-    return Viewer(org=org, application=application, package=package, user=caller.user)
+    return Viewer(
+        org=org,
+        application=application,
+        package=package,
+        user=caller.user if caller.end_user is None else None,
+        end_user=caller.end_user,
+    )
 
 
 def _narrowed(caller: Caller, choice: Choice) -> Choice:

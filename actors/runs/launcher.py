@@ -132,7 +132,7 @@ class Launcher(Actor):
         earlier = message.wish.rerun_from
         assert earlier is not None
         run = await self._records.run(*message.caller.tenant, earlier)
-        if run is None:
+        if run is None or not message.caller.sees(run.end_user_id):
             raise NotFound(f"there is no run {earlier} in this application", param="rerun_from")
         if run.package_id != message.package:
             raise Conflict(
@@ -227,7 +227,8 @@ class Launcher(Actor):
             run=new_run_id(),
             org=org,
             application=application,
-            user=caller.user,
+            user=caller.user if caller.end_user is None else None,
+            end_user=caller.end_user,
             api_key=caller.api_key,
             agent=agent,
             input=values,

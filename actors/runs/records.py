@@ -11,6 +11,7 @@ from actors.ids import (
     ApiKeyId,
     ApplicationId,
     CredentialId,
+    EndUserId,
     OrgId,
     PackageId,
     RunId,
@@ -39,7 +40,7 @@ class Run(Resource, frozen=True, kw_only=True, rename=spell):
     id: RunId
     package_id: PackageId | None
     user_id: UserId | None
-    end_user_id: str | None = None
+    end_user_id: EndUserId | None = None
     api_key_id: ApiKeyId | None
     org_id: OrgId
     application_id: ApplicationId
@@ -99,6 +100,7 @@ class Run(Resource, frozen=True, kw_only=True, rename=spell):
             package_id=self.package_id,
             status=self.status,
             user_id=self.user_id,
+            end_user_id=self.end_user_id,
             org_id=self.org_id,
             application_id=self.application_id,
             error=self.error[:TEXT_LIMIT] if self.error else None,
@@ -205,6 +207,7 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     package: PackageId | None = None
     status: str | None = None
     user: UserId | None = None
+    end_user: EndUserId | None = None
     ephemeral: bool | None = None
     schedule: ScheduleId | None = None
     since: datetime | None = None

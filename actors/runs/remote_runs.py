@@ -130,7 +130,8 @@ class RemoteRuns(Actor):
     async def _extend(self, message: ExtendSink) -> Extended:
         expires = self._expiry(message.ttl, "ttl_seconds")
         tenant, run = message.caller.tenant, message.run
-        if await self._records.run(*tenant, run) is None:
+        found = await self._records.run(*tenant, run)
+        if found is None or not message.caller.sees(found.end_user_id):
             raise NotFound("there is no such run")
         if not await self._records.extend(*tenant, run, expires):
             raise Rejected("the run has ended: its event sink is closed", code="run_sink_closed")

@@ -115,14 +115,15 @@ class RunLog(Actor):
                 run = await self._read(message.caller, message.run)
                 return (await self._marked(message.caller, [run]))[0]
             case ListRuns():
-                found = await self._records.runs(*message.caller.tenant, message.query)
+                found = await self._list(message.caller, message.query)
                 marked = await self._marked(message.caller, found.runs)
                 return msgspec.structs.replace(found, runs=marked)
             case ReadLog():
                 return await self._lines(message)
             case ReadRuns():
                 runs = await self._feed.runs(*message.caller.tenant, message.runs)
-                return await self._marked(message.caller, runs)
+                seen = [run for run in runs if message.caller.sees(run.end_user_id)]
+                return await self._marked(message.caller, seen)
             case NewestLine():
                 return await self._feed.newest()
             case ReadFeed():
@@ -130,9 +131,14 @@ class RunLog(Actor):
             case _:
                 assert_never(message)
 
+    async def _list(self, caller: Caller, query: RunQuery) -> RunPage:
+        if caller.end_user is not None:
+            query = msgspec.structs.replace(query, user=None, end_user=caller.end_user)
+        return await self._records.runs(*caller.tenant, query)
+
     async def _read(self, caller: Caller, run: RunId) -> Run:
         found = await self._records.run(*caller.tenant, run)
-        if found is None:
+        if found is None or not caller.sees(found.end_user_id):
             raise NotFound("there is no such run")
         return found
 

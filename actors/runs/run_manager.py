@@ -150,7 +150,7 @@ class RunManager(Actor):
     async def _cancel(self, message: CancelRun) -> Run:
         org, application = message.caller.tenant
         run = await self._records.run(org, application, message.run)
-        if run is None:
+        if run is None or not message.caller.sees(run.end_user_id):
             raise NotFound("there is no such run")
         if run.ended:
             raise Conflict(f"the run has ended already: {run.status}", code="not_cancellable")

@@ -199,20 +199,21 @@ class PostgresAccountRecords:
     async def end_session(self, token_hash: str) -> None:
         await self._pool.execute("DELETE FROM sessions WHERE token_hash = $1", token_hash)
 
-    async def key(self, key_hash: str) -> KeyFacts | None:
+    async def key(self, key_hash: str, end_user: str | None = None) -> KeyFacts | None:
         row = await self._pool.fetchrow(
             """
             SELECT k.id, k.org_id, k.application_id, k.scopes, k.created_by AS user_id, u.email,
                    m.role, o.settings ->> 'api_version' AS api_version,
                    k.revoked_at IS NOT NULL AS revoked,
-                   coalesce(k.expires_at <= now(), false) AS expired
+                   coalesce(k.expires_at <= now(), false) AS expired, e.id AS end_user_id
             FROM api_keys k
             JOIN users u ON u.id = k.created_by
             JOIN organizations o ON o.id = k.org_id
             LEFT JOIN org_members m ON m.org_id = k.org_id AND m.user_id = k.created_by
+            LEFT JOIN end_users e ON e.application_id = k.application_id AND e.id = $2
             WHERE k.key_hash = $1
             """,
-            key_hash,
+            *(key_hash, end_user),
         )
         return None if row is None else KeyFacts(**dict(row))
 

@@ -254,16 +254,17 @@ class PostgresRunRecords:
             AND ($7::timestamptz IS NULL OR r.started_at >= $7)
             AND ($8::timestamptz IS NULL OR r.started_at < $8)
             AND ($9::text IS NULL OR r.schedule_id = $9)
+            AND ($10::text IS NULL OR r.end_user_id = $10)
         """
         chosen = (
             *(org, application, query.package, query.status, query.user),
-            *(query.ephemeral, query.since, query.until, query.schedule),
+            *(query.ephemeral, query.since, query.until, query.schedule, query.end_user),
         )
         count = f"SELECT count(*) FROM runs r WHERE {where}"
         rows = await self._pool.fetch(
             f"""
             SELECT {COLUMNS}, ({count}) AS total FROM runs r {NAMES} WHERE {where}
-            ORDER BY r.started_at DESC, r.id DESC LIMIT $10 OFFSET $11
+            ORDER BY r.started_at DESC, r.id DESC LIMIT $11 OFFSET $12
             """,
             *(*chosen, query.limit, query.offset),
         )

@@ -17,6 +17,7 @@ from appstrate.http.call import Scope
 
 API_KEY = "ask_"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+END_USER = "Appstrate-User"
 
 
 class CookieSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,9 +106,10 @@ async def authenticate(
         org = headers.get("X-Org-Id") or None
     if scope is Scope.APPLICATION:
         application = headers.get("X-Application-Id") or headers.get("X-App-Id") or None
+    end_user = headers.get(END_USER)
     key = bearer(request)
     if key is not None:
-        given = Credentials(api_key=key, org=org, application=application)
+        given = Credentials(api_key=key, org=org, application=application, end_user=end_user)
         found = await at.accounts.ask(Authenticate(credentials=given))
     else:
         token = cookies.read(request)
@@ -118,7 +120,7 @@ async def authenticate(
                 code="unauthorized" if presented else "authentication_required",
             )
         cookies.check_origin(request)
-        given = Credentials(session=token, org=org, application=application)
+        given = Credentials(session=token, org=org, application=application, end_user=end_user)
         if scope is Scope.MEMBER:
             given = Credentials(session=token, org=request.match_info["org"], conceal=True)
         found = await at.accounts.ask(Authenticate(credentials=given))

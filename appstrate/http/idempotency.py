@@ -72,9 +72,10 @@ def _is_honoured(route: Route) -> bool:
 
 
 def _scope(caller: Caller) -> str:
-    """Who shares a key: an application, else an organization's caller, else a user."""
+    """Who shares a key: an application, or an end user of it, else a caller, else a user."""
     if caller.application is not None:
-        return f"{caller.org}/{caller.application}"
+        scope = f"{caller.org}/{caller.application}"
+        return scope if caller.end_user is None else f"{scope}/{caller.end_user}"
     return f"{caller.org or ''}/{caller.user}"
 
 

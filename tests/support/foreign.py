@@ -38,6 +38,7 @@ class Things:
     webhook: str
     delivery: str
     notification: str
+    end_user: str
     packages: dict[str, str] = field(default_factory=dict)
 
     def package(self, path: str) -> str:
@@ -91,6 +92,7 @@ async def new_things(owner: Api, fake: FakeModel) -> Things:
         webhook=webhook,
         delivery=tested.json["delivery"]["id"],
         notification=notified[0]["id"],
+        end_user=(await owner.post("/api/end-users", {})).json["id"],
         packages=packages,
     )
 
@@ -116,6 +118,7 @@ IN_PATH: dict[str, Callable[[Things, str], str]] = {
     "webhook": lambda things, _path: things.webhook,
     "delivery": lambda things, _path: things.delivery,
     "notification": lambda things, _path: things.notification,
+    "end_user": lambda things, _path: things.end_user,
 }
 
 # What a route is sent, where its type does not tell: by method and path.

@@ -10,7 +10,7 @@ from actors.ids import PackageId
 from actors.packages import ShowPackage
 from actors.runs import ReadRun
 from actors.runtime import NotFound, Rejected
-from appstrate.http.auth import bearer
+from appstrate.http.auth import END_USER, bearer
 from appstrate.http.call import EVENTS, Call, Query, Routes, Scope
 from appstrate.http.endpoint import COOKIES
 from appstrate.http.frames import STREAMS
@@ -33,14 +33,14 @@ STREAM = (
 @routes.add("GET", "/api/realtime/runs", Scope.PUBLIC, query=STREAM, answer=EVENTS)
 async def follow_application(call: Call) -> web.StreamResponse:
     """Every run of the application, from now on or from the last event the client has."""
-    caller = await _caller(call)
+    caller = _check_many(await _caller(call))
     return await _follow(call, caller, ManyRuns(call.at, caller))
 
 
 @routes.add("GET", "/api/realtime/agents/{package}/runs", Scope.PUBLIC, query=STREAM, answer=EVENTS)
 async def follow_agent(call: Call) -> web.StreamResponse:
     """Every run of one agent; its id is one part of the path, with its slash encoded."""
-    caller = await _caller(call)
+    caller = _check_many(await _caller(call))
     package = PackageId(f"@{call.request.match_info['package'].removeprefix('@')}")
     await call.at.packages.ask(ShowPackage(caller=caller, type="agent", package=package))
     return await _follow(call, caller, ManyRuns(call.at, caller, package))
@@ -72,11 +72,23 @@ async def _follow(call: Call, caller: Caller, source: Source) -> web.StreamRespo
     return response
 
 
+def _check_many(caller: Caller) -> Caller:
+    """Streams of many runs show those of everybody, so they are not for a single end user."""
+    if caller.end_user is not None:
+        raise Rejected(
+            f"this stream shows the runs of everybody: follow one run, or leave {END_USER} out",
+            code="forbidden",
+            param=END_USER,
+        )
+    return caller
+
+
 async def _caller(call: Call) -> Caller:
     """Streams take their credentials where an EventSource can put them: in the query."""
     key = call.query("token") or bearer(call.request)
     if key is not None:
-        found = await call.at.accounts.ask(Authenticate(credentials=Credentials(api_key=key)))
+        given = Credentials(api_key=key, end_user=call.request.headers.get(END_USER))
+        found = await call.at.accounts.ask(Authenticate(credentials=given))
         found.caller.require("runs:read")
         return found.caller
     token = call.request.app[COOKIES].read(call.request)
