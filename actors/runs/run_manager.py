@@ -15,7 +15,16 @@ from actors.runs.records import Run, RunRecords
 from actors.runs.run_dispatcher import RunDispatcher, RunWaits
 from actors.runs.run_supervisor import RunSupervisor, StopLiveRun
 from actors.runs.signing import RunSecrets
-from actors.runtime import Actor, Address, Conflict, Lane, LimitExceeded, NotFound, Request
+from actors.runtime import (
+    Actor,
+    Address,
+    Conflict,
+    Lane,
+    LimitExceeded,
+    NotFound,
+    Rejected,
+    Request,
+)
 
 SINK_LIFE = timedelta(seconds=7200)
 RETRY_SECONDS = 10
@@ -133,6 +142,8 @@ class RunManager(Actor):
         return run
 
     async def _delete(self, message: DeleteRun) -> None:
+        if message.caller.end_user is not None:
+            await self._seen(message.caller, message.run)
         match await self._records.delete(*message.caller.tenant, message.run):
             case "missing":
                 raise NotFound("there is no such run")
@@ -142,16 +153,23 @@ class RunManager(Actor):
                 pass
 
     async def _delete_all(self, message: DeleteRuns) -> int:
+        if message.caller.end_user is not None:
+            what = "this deletes the runs of everybody: leave Appstrate-User out"
+            raise Rejected(what, code="forbidden")
         deleted = await self._records.delete_all(*message.caller.tenant, message.package)
         if deleted is None:
             raise _in_progress("runs of this agent are active: cancel them")
         return deleted
 
+    async def _seen(self, caller: Caller, run: RunId) -> Run:
+        found = await self._records.run(*caller.tenant, run)
+        if found is None or not caller.sees(found.end_user_id):
+            raise NotFound("there is no such run")
+        return found
+
     async def _cancel(self, message: CancelRun) -> Run:
         org, application = message.caller.tenant
-        run = await self._records.run(org, application, message.run)
-        if run is None or not message.caller.sees(run.end_user_id):
-            raise NotFound("there is no such run")
+        run = await self._seen(message.caller, message.run)
         if run.ended:
             raise Conflict(f"the run has ended already: {run.status}", code="not_cancellable")
         report = Report(status="cancelled", error="Cancelled by user")

@@ -66,6 +66,8 @@ BODIES: list[tuple[str, str, str, Callable[[Things], Json]]] = [
     ("PUT", f"{INSTALLED}/{{scope}}/{{name}}", "modelId", lambda t: {"modelId": t.model}),
 ]
 NOT_OURS = {
+    ("POST", "/api/end-users", "externalId"),  # the application's own, as in the next
+    ("PATCH", "/api/end-users/{end_user}", "externalId"),
     ("POST", CREDENTIALS, "providerId"),  # of the registry
     ("POST", MODELS, "modelId"),  # the provider's name of a model, as in the next three
     ("PUT", f"{MODELS}/{{model}}", "modelId"),
