@@ -11,6 +11,7 @@ from appstrate.cli.packages import packages
 from appstrate.cli.runs import logs, run, runs
 from appstrate.cli.schedules import schedules
 from appstrate.cli.terminal import command_name, console, errors, fail
+from appstrate.cli.webhooks import webhooks
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -126,6 +127,7 @@ def doctor() -> None:
 
 app.add_typer(runs, name="runs")
 app.add_typer(schedules, name="schedules")
+app.add_typer(webhooks, name="webhooks")
 app.add_typer(packages, name="packages")
 
 

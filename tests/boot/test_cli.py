@@ -318,6 +318,26 @@ def test_schedules_are_made_shown_and_paused(shell: Shell) -> None:
     assert shell("schedules", "fires", schedule).returncode == 1
 
 
+@pytest.mark.usefixtures("demo")
+def test_webhooks_are_made_tried_and_deleted(shell: Shell) -> None:
+    wrong = shell("webhooks", "add", "http://example.com/hook")
+    made = shell("webhooks", "add", "http://127.0.0.1:9/hook", "-e", "run.failed")
+    assert made.returncode == 0, made.stderr
+    webhook = json.loads(shell("webhooks", "list", "--json").stdout)[0]["id"]
+    tested = shell("webhooks", "test", webhook)
+    delivery = json.loads(shell("webhooks", "deliveries", webhook, "--json").stdout)[0]["id"]
+    again = shell("webhooks", "redeliver", webhook, delivery)
+
+    assert (wrong.returncode, "https" in wrong.stderr) == (1, True)
+    assert webhook in made.stdout
+    assert "whsec_" in made.stdout
+    assert (tested.returncode, "attempt 1" in tested.stdout) == (1, True)
+    assert "cannot be reached" in tested.stdout
+    assert (again.returncode, "attempt 2" in again.stdout) == (1, True)
+    assert shell("webhooks", "delete", webhook).stdout == "Deleted.\n"
+    assert "no webhooks" in shell("webhooks").stdout
+
+
 def test_a_failure_is_printed_with_its_remedy() -> None:
     told = {
         "runId": "run_1",

@@ -1,6 +1,5 @@
 """Webhooks: what happens to runs is told, signed, to whoever wants to know, until they take it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,10 +14,19 @@ from support.fake_model import Fail, FakeModel, Hang
 from support.packages import agent_manifest
 from support.receiver import Receiver, receiving
 from support.sinks import database_of
+from support.waiting import until
 
 ALL = ["run.started", "run.success", "run.failed", "run.timeout", "run.cancelled"]
 ENDS = ALL[1:]
 DEMO: Json = {"modelId": "demo"}
+HURRY = """
+    WITH waiting AS (
+        SELECT id, due_at FROM jobs
+        WHERE payload ->> 'event' = $1 AND token IS NULL AND due_at > now() FOR UPDATE
+    )
+    UPDATE jobs SET due_at = now() FROM waiting WHERE jobs.id = waiting.id
+    RETURNING waiting.due_at
+"""
 
 
 @pytest.fixture
@@ -36,11 +44,14 @@ async def hook(api: Api, receiver: Receiver, **fields: Any) -> Json:
 
 async def deliveries(api: Api, webhook: str, count: int) -> list[Json]:
     """The deliveries of a webhook, once there are so many."""
-    async with asyncio.timeout(10):
-        while True:
-            found = (await api.get(f"/api/webhooks/{webhook}/deliveries")).json["data"]
-            if len(found) >= count:
-                return list(found)
+    found: list[Json] = []
+
+    async def enough() -> bool:
+        found[:] = (await api.get(f"/api/webhooks/{webhook}/deliveries")).json["data"]
+        return len(found) >= count
+
+    await until(enough)
+    return found
 
 
 async def test_the_life_of_a_run_is_told_and_signed(owner: Api, receiver: Receiver) -> None:
@@ -124,17 +135,17 @@ async def test_what_fails_is_tried_again_with_the_same_event(
     await owner.finished(await owner.new_agent(), DEMO)
     pool = database_of(server)
     for attempt in (1, 2):
-        await receiver.received(attempt)
-        await deliveries(owner, made["id"], attempt)
-        due = await hurried(server)
+        failed = await receiver.received(attempt)
+        due = await hurried(server, failed[0].json["id"])
         assert timedelta(0) < due - datetime.now(UTC) <= timedelta(seconds=331)
     told = await receiver.received(3)
     kept = await deliveries(owner, made["id"], 3)
     jobs = "SELECT count(*) FROM jobs WHERE payload ->> 'event' = $1"
-    async with asyncio.timeout(10):
-        while await pool.fetchval(jobs, told[0].json["id"]):
-            """Done at last."""
 
+    async def done() -> bool:
+        return not await pool.fetchval(jobs, told[0].json["id"])
+
+    await until(done)
     assert [each.headers["webhook-attempt"] for each in told] == ["1", "2", "3"]
     assert len({each.body for each in told}) == 1
     assert len({each.headers["webhook-id"] for each in told}) == 1
@@ -143,27 +154,18 @@ async def test_what_fails_is_tried_again_with_the_same_event(
     assert set(receiver.paths) == {"/hook"}
 
 
-async def hurried(server: Server) -> datetime:
-    """Make the deliveries that wait due at once; when the first would have been."""
-    pool = database_of(server)
-    async with asyncio.timeout(10):
-        while True:
-            rows = await pool.fetch(
-                """
-                WITH waiting AS (
-                    SELECT id, due_at FROM jobs
-                    WHERE topic = $1 AND token IS NULL AND died_at IS NULL AND due_at > now()
-                    FOR UPDATE
-                )
-                UPDATE jobs SET due_at = now() FROM waiting WHERE jobs.id = waiting.id
-                RETURNING waiting.due_at
-                """,
-                DELIVERIES,
-            )
-            if rows:
-                server.at.queue.tell(WakeQueue(topic=DELIVERIES))
-                due: datetime = min(row["due_at"] for row in rows)
-                return due
+async def hurried(server: Server, event: str) -> datetime:
+    """Make an event that waits to be delivered due at once; when it would have been."""
+    due: list[datetime] = []
+
+    async def some() -> bool:
+        rows = await database_of(server).fetch(HURRY, event)
+        due[:] = [row["due_at"] for row in rows]
+        return bool(due)
+
+    await until(some)
+    server.at.queue.tell(WakeQueue(topic=DELIVERIES))
+    return min(due)
 
 
 async def test_a_receiver_that_refuses_for_good_is_not_asked_again(
