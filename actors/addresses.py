@@ -15,6 +15,7 @@ from actors.packages import Artifacts, Bundles, Curator, Installations, Packages
 from actors.persistence import Persistence
 from actors.pubsub import PubSub
 from actors.queue import Queue
+from actors.retention import Retention
 from actors.runs import (
     Launcher,
     RemoteRuns,
@@ -70,6 +71,7 @@ class Addresses:
     webhooks: Address[Webhooks]
     notifications: Address[Notifications]
     idempotency: Address[Idempotency]
+    retention: Address[Retention]
     schedules: Address[Schedules]
     scheduler: Address[Scheduler]
     extension_host: Address[ExtensionHost]

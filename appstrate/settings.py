@@ -13,6 +13,7 @@ from actors.accounts import AccessPolicy
 from actors.egress import Egress
 from actors.models import SystemModels, read_system_models
 from actors.packages import BundleLimits, Policy, Trust, TrustedKey, public_key_problem
+from actors.retention import RetentionPolicy
 from actors.runs import (
     Capacity,
     EventLimits,
@@ -72,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     liveness: Liveness
     limits: RunLimits
     inline_limits: InlineLimits
+    retention: RetentionPolicy
     remote_limits: RemoteLimits
     event_limits: EventLimits
     trust: Trust
@@ -144,6 +146,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     storage = Path(read.text("FS_STORAGE_PATH", str(data_dir / "storage"))).expanduser()
     keys, generated = read_keys(read, data_dir, required=production == "production")
     access, claim = read_access(read, keys)
+    inline_limits: InlineLimits = read.strict("INLINE_RUN_LIMITS", InlineLimits)
     settings = Settings(
         production=production == "production",
         host=host,
@@ -172,7 +175,12 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         capacity=_capacity(read),
         liveness=_liveness(read),
         limits=read.strict("PLATFORM_RUN_LIMITS", RunLimits),
-        inline_limits=read.strict("INLINE_RUN_LIMITS", InlineLimits),
+        inline_limits=inline_limits,
+        retention=RetentionPolicy(
+            inline_days=inline_limits.retention_days,
+            run_days=_days(read, "RUN_RETENTION_DAYS"),
+            log_days=_days(read, "LOG_RETENTION_DAYS"),
+        ),
         remote_limits=_remote_limits(read),
         event_limits=read.strict("REMOTE_RUN_EVENT_LIMITS", EventLimits),
         trust=_trust(read),
@@ -199,6 +207,11 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     if read.problems:
         raise SettingsError(read.problems)
     return settings
+
+
+def _days(read: Reader, name: str) -> int | None:
+    """A number of days; None when it is not set."""
+    return read.integer(name, 0, least=1, most=36_500) or None
 
 
 def _capacity(read: Reader) -> Capacity:

@@ -24,6 +24,7 @@ from actors.packages import Artifacts, Bundles, Curator, Installations, Packages
 from actors.persistence import Persistence
 from actors.pubsub import PubSub
 from actors.queue import Queue
+from actors.retention import Retention
 from actors.runs import (
     Identity,
     Launcher,
@@ -78,6 +79,7 @@ from adapters.postgres.packages import PostgresPackageRecords
 from adapters.postgres.persistence import PostgresPersistenceRecords
 from adapters.postgres.pool import Pool
 from adapters.postgres.publications import PostgresPublicationRecords
+from adapters.postgres.retention import PostgresRetentionRecords
 from adapters.postgres.runs import PostgresRunRecords
 from adapters.postgres.schedules import PostgresScheduleRecords
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
@@ -128,6 +130,7 @@ class Plan:
     webhooks: Callable[[], Webhooks]
     notifications: Callable[[], Notifications]
     idempotency: Callable[[], Idempotency]
+    retention: Callable[[], Retention]
     schedules: Callable[[], Schedules]
     scheduler: Callable[[], Scheduler]
     extension_host: Callable[[], ExtensionHost]
@@ -345,6 +348,7 @@ def in_process(
         ),
         notifications=partial(Notifications, notifications),
         idempotency=partial(Idempotency, PostgresIdempotencyRecords(pool), vault, identity),
+        retention=partial(Retention, PostgresRetentionRecords(pool), at.queue, settings.retention),
         schedules=partial(
             Schedules,
             schedules,

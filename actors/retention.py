@@ -1,0 +1,149 @@
+"""What is kept for how long, and the nightly job that deletes the rest.
+
+Nothing but the definitions of inline runs is deleted unless the operator says after how many days.
+What is active is left alone, however old. Usage is never deleted: it is what somebody has paid.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Protocol, TypeAlias, assert_never
+
+import msgspec
+import structlog
+
+from actors.queue import AddJob, Job, NewJob, Queue
+from actors.runtime import Actor, Address, Request
+from actors.worker import Retries, work
+
+log = structlog.get_logger("retention")
+
+TOPIC = "retention"
+HOUR = 3
+RETRIES = Retries(attempts=6, delays=(60, 300, 1800, 7200))
+LINES_AT_ONCE = 1000
+RUNS_AT_ONCE = 20
+
+
+class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """After how many days from the end of a run what is deleted; None: never."""
+
+    inline_days: int = 30
+    run_days: int | None = None
+    log_days: int | None = None
+
+
+class Purged(msgspec.Struct, frozen=True, kw_only=True):
+    """How much was deleted: definitions of inline runs, lines of logs
+    (or model calls, where those were more), whole runs.
+    """
+
+    definitions: int = 0
+    lines: int = 0
+    runs: int = 0
+
+
+class PurgeExpired(Request["Retention", Purged], frozen=True, kw_only=True):
+    """Delete what is to be deleted at this moment."""
+
+    now: datetime
+
+
+RetentionMessage: TypeAlias = PurgeExpired
+
+
+class RetentionRecords(Protocol):
+    """Deletes in small batches, each a transaction; answers how many, fewer than the limit at last.
+
+    A run counts from its end; one that has not ended is never touched.
+    """
+
+    async def lines(self, before: datetime, limit: int, *, inline_only: bool) -> int:
+        """Delete the logs, and what else explains a run, of runs that ended before a moment."""
+        ...
+
+    async def definitions(self, before: datetime, limit: int) -> int:
+        """Blank the manifests and prompts of inline runs that ended before a moment."""
+        ...
+
+    async def runs(self, before: datetime, limit: int) -> int:
+        """Delete runs that ended before a moment."""
+        ...
+
+
+class Retention(Actor):
+    """Works every night at 03:00 UTC, on one instance, and catches up on a night it has missed."""
+
+    def __init__(
+        self,
+        records: RetentionRecords,
+        queue: Address[Queue],
+        policy: RetentionPolicy,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        super().__init__()
+        self._records = records
+        self._queue = queue
+        self._policy = policy
+        self._now = now
+
+    async def started(self) -> None:
+        self.own(self._work(), "nights")
+
+    async def receive(self, message: RetentionMessage) -> Any:
+        match message:
+            case PurgeExpired():
+                return await self._purge(message.now)
+            case _:
+                assert_never(message)
+
+    async def _work(self) -> None:
+        await self._plan_next()
+        await work(self._queue, TOPIC, self._carry_out, retries=RETRIES)
+
+    async def _carry_out(self, _: Job) -> None:
+        # Before anything may fail, so that a bad night is not the last.
+        await self._plan_next()
+        purged = await self._purge(self._now())
+        if purged != Purged():
+            log.info("deleted what was old", **msgspec.structs.asdict(purged))
+
+    async def _plan_next(self) -> None:
+        night = next_night(self._now())
+        job = NewJob(topic=TOPIC, due_at=night, key=night.date().isoformat())
+        await self._queue.ask(AddJob(job=job))
+
+    async def _purge(self, now: datetime) -> Purged:
+        policy, records = self._policy, self._records
+        inline = now - timedelta(days=policy.inline_days)
+        lines = await _all(
+            partial(records.lines, inline, LINES_AT_ONCE, inline_only=True), LINES_AT_ONCE
+        )
+        definitions = await _all(partial(records.definitions, inline, RUNS_AT_ONCE), RUNS_AT_ONCE)
+        runs = 0
+        for days in (policy.log_days, policy.run_days):
+            if days is not None:
+                before = now - timedelta(days=days)
+                lines += await _all(
+                    partial(records.lines, before, LINES_AT_ONCE, inline_only=False), LINES_AT_ONCE
+                )
+        if policy.run_days is not None:
+            before = now - timedelta(days=policy.run_days)
+            runs = await _all(partial(records.runs, before, RUNS_AT_ONCE), RUNS_AT_ONCE)
+        return Purged(definitions=definitions, lines=lines, runs=runs)
+
+
+def next_night(now: datetime) -> datetime:
+    """The next time it is 03:00 UTC, never now."""
+    today = now.astimezone(UTC).replace(hour=HOUR, minute=0, second=0, microsecond=0)
+    return today if today > now else today + timedelta(days=1)
+
+
+async def _all(batch: Callable[[], Awaitable[int]], limit: int) -> int:
+    """Delete batch by batch until one is not full."""
+    total = 0
+    while True:
+        deleted = await batch()
+        total += deleted
+        if deleted < limit:
+            return total
