@@ -1,31 +1,14 @@
 import inspect
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from actors.addresses import Addresses, every_address, new_addresses
-from actors.ids import InstanceId
-from actors.runs import Identity, Places
-from actors.runtime import Actor
 from adapters.postgres.database import EmbeddedDatabase, ExternalDatabase
-from appstrate.settings import Settings, read_settings
-from appstrate.tiers import Plan, describe, plan
-
-
-def planned(settings: Settings) -> Plan:
-    identity = Identity(instance=InstanceId("1"), boot="b")
-    places = Places(platform_url="http://x", proxy_url="http://y", egress_url="http://z")
-    return plan(settings, new_addresses(), identity, lambda: places)
-
-
-def picked(factory: Any) -> type[Actor]:
-    chosen = factory.func if isinstance(factory, partial) else factory
-    assert isinstance(chosen, type)
-    assert issubclass(chosen, Actor)
-    return chosen
+from appstrate.settings import read_settings
+from appstrate.tiers import Plan, describe
+from support.plans import picked, planned
 
 
 @pytest.mark.parametrize("url", ["", "postgresql://db/x"])

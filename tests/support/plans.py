@@ -1,0 +1,36 @@
+"""Plans that are looked at, and never booted."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from actors.addresses import new_addresses
+from actors.ids import InstanceId
+from actors.runs import Identity
+from actors.runtime import Actor
+from appstrate.settings import Settings, read_settings
+from appstrate.tiers import Plan, plan
+
+TIERS: tuple[dict[str, str], ...] = ({}, {"DATABASE_URL": "postgresql://db/x"})
+"""The variables that make each tier."""
+
+
+def settings_of(folder: Path, variables: dict[str, str]) -> Settings:
+    return read_settings({"DATA_DIR": str(folder)} | variables)
+
+
+def planned(settings: Settings) -> Plan:
+    identity = Identity(instance=InstanceId("1"), boot="b")
+    return plan(settings, new_addresses(), identity, _nowhere)
+
+
+def picked(factory: Any) -> type[Actor]:
+    """The class that a factory of a plan makes."""
+    chosen = factory.func if isinstance(factory, partial) else factory
+    assert isinstance(chosen, type)
+    assert issubclass(chosen, Actor)
+    return chosen
+
+
+def _nowhere() -> Any:
+    raise AssertionError("this plan is not booted")
