@@ -1,6 +1,7 @@
 """The commands. Each imports what it needs, so that `--help` and mistakes answer at once."""
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -101,6 +102,46 @@ def stop() -> None:
     except StartError as error:
         fail(str(error))
     console.print("Stopped." if stopped else f"No server runs over {data_dir()}.")
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="A folder that is made.")],
+) -> None:
+    """Copy the database, the files and the secrets of the server in this folder."""
+    from adapters.postgres.backup import BackupError
+    from adapters.postgres.embedded import EmbeddedPostgresError
+    from appstrate.cli.backups import back_up
+    from appstrate.environment import read_environment
+    from appstrate.settings import read_settings
+
+    settings = read_settings(read_environment())
+    try:
+        with console.status("Copying…"):
+            asyncio.run(back_up(settings, target))
+    except (BackupError, EmbeddedPostgresError) as error:
+        fail(str(error))
+    console.print(f"{target} has all of {settings.data_dir}. Whoever has it has your secrets.")
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="What `appstrate backup` has made.")],
+) -> None:
+    """Fill an empty data folder from a backup; the next server goes on from there."""
+    from adapters.postgres.backup import BackupError
+    from adapters.postgres.embedded import EmbeddedPostgresError
+    from appstrate.cli.backups import bring_back
+    from appstrate.environment import read_environment
+    from appstrate.settings import read_settings
+
+    settings = read_settings(read_environment())
+    try:
+        with console.status("Copying…"):
+            asyncio.run(bring_back(settings, source))
+    except (BackupError, EmbeddedPostgresError) as error:
+        fail(str(error))
+    console.print(f"{settings.data_dir} is as it was. Start the server with `appstrate serve`.")
 
 
 app.command()(run)

@@ -45,8 +45,11 @@ def _params(fixture: ast.Call) -> Iterator[str]:
         if keyword.arg == "params":
             for node in ast.walk(keyword.value):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.param":
-                    assert isinstance(node.args[0], ast.Constant)
-                    yield str(node.args[0].value)
+                    yield from (str(ast.literal_eval(e)) for e in node.args if _is_text(e))
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def classes_made() -> dict[str, set[str]]:
