@@ -64,6 +64,7 @@ def test_the_environment_is_read_in_few_places() -> None:
         "appstrate/cli/background.py",  # what the server behind the terminal inherits
         "adapters/local/executor.py",  # what runs inherit, and the mark of our own children
         "adapters/postgres/embedded.py",  # what PostgreSQL inherits
+        "adapters/postgres/backup.py",  # what its programs inherit
     }
 
 
