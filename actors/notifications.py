@@ -6,15 +6,31 @@ end user, and when it has neither, for every owner and admin. Inline runs make n
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeAlias, assert_never
+from typing import Any, Literal, Protocol, TypeAlias, assert_never
 
 import msgspec
 
 from actors.accounts import Caller
-from actors.ids import ApplicationId, NotificationId, OrgId, PackageId, RunId, ScheduleId, UserId
+from actors.ids import (
+    ApplicationId,
+    EndUserId,
+    NotificationId,
+    OrgId,
+    PackageId,
+    RunId,
+    ScheduleId,
+    UserId,
+)
 from actors.runtime import Actor, Lane, NotFound, Request
 
-Recipient: TypeAlias = tuple[OrgId, ApplicationId, UserId]
+Recipient: TypeAlias = tuple[OrgId, ApplicationId, Literal["user", "end_user"], UserId | EndUserId]
+
+
+def recipient(caller: Caller) -> Recipient:
+    """Whose notifications a caller reads: a user's, or those of the end user they act for."""
+    if caller.end_user is not None:
+        return *caller.tenant, "end_user", caller.end_user
+    return *caller.tenant, "user", caller.user
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +127,7 @@ class NotificationRecords(Protocol):
         ...
 
     async def mark_run(self, who: Recipient, run: RunId, now: datetime) -> bool:
-        """Mark those about a run as read. False when the application has no such run."""
+        """Mark those about a run as read. False when they see no such run."""
         ...
 
 
@@ -130,7 +146,7 @@ class Notifications(Actor):
         self._now = now
 
     async def receive(self, message: NotificationsMessage) -> Any:
-        who = (*message.caller.tenant, message.caller.user)
+        who = recipient(message.caller)
         match message:
             case ListNotifications():
                 return await self._list(who, message)

@@ -7,7 +7,7 @@ import msgspec
 
 from actors.accounts import Caller
 from actors.ids import ApplicationId, OrgId, PackageId, RunId
-from actors.notifications import NotificationRecords
+from actors.notifications import NotificationRecords, recipient
 from actors.runs.events import LEVELS, Level
 from actors.runs.records import LogLine, Run, RunPage, RunQuery, RunRecords
 from actors.runtime import Actor, Lane, NotFound, Request
@@ -147,7 +147,7 @@ class RunLog(Actor):
         ended = [run.id for run in runs if run.ended and not run.package_ephemeral]
         if not ended:
             return runs
-        unread = await self._notifications.unread_runs((*caller.tenant, caller.user), ended)
+        unread = await self._notifications.unread_runs(recipient(caller), ended)
         return [msgspec.structs.replace(r, unread=True) if r.id in unread else r for r in runs]
 
     async def _feed_lines(self, message: ReadFeed) -> list[LogLine]:

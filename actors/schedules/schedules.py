@@ -10,7 +10,7 @@ from msgspec.structs import asdict, replace
 from actors.accounts import ActAs, Caller, Members
 from actors.ids import ModelId, PackageId, ScheduleId, UserId, new_schedule_id
 from actors.models import Generation
-from actors.notifications import NotificationRecords
+from actors.notifications import NotificationRecords, recipient
 from actors.packages import Packages, ResolveAgent
 from actors.packages.manifest import parameters
 from actors.runs import Admit, Launcher, PlanRun, Run, RunManager, Wish
@@ -289,7 +289,7 @@ class Schedules(Actor):
     async def _counted(self, caller: Caller, schedules: list[Schedule]) -> list[Schedule]:
         """The schedules, each with how many of its runs the caller has not taken note of."""
         counts = await self._notifications.unread_by_schedule(
-            (*caller.tenant, caller.user), [each.id for each in schedules]
+            recipient(caller), [each.id for each in schedules]
         )
         return [replace(each, unread_count=counts.get(each.id, 0)) for each in schedules]
 

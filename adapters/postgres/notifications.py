@@ -10,7 +10,7 @@ from adapters.postgres.pool import Pool
 
 MINE = """
     n.org_id = $1 AND n.application_id = $2
-    AND n.recipient_type = 'user' AND n.recipient_id = $3
+    AND n.recipient_type = $3 AND n.recipient_id = $4
 """
 
 
@@ -27,9 +27,9 @@ class PostgresNotificationRecords:
             f"""
             SELECT n.id, n.type, n.run_id, n.payload, n.read_at, n.created_at
             FROM notifications n
-            WHERE {MINE} AND NOT ($4 AND n.read_at IS NOT NULL) AND ($5::text IS NULL OR
-                (n.created_at, n.id) < (SELECT created_at, id FROM notifications WHERE id = $5))
-            ORDER BY n.created_at DESC, n.id DESC LIMIT $6
+            WHERE {MINE} AND NOT ($5 AND n.read_at IS NOT NULL) AND ($6::text IS NULL OR
+                (n.created_at, n.id) < (SELECT created_at, id FROM notifications WHERE id = $6))
+            ORDER BY n.created_at DESC, n.id DESC LIMIT $7
             """,
             *(*who, unread, after, limit),
         )
@@ -48,7 +48,7 @@ class PostgresNotificationRecords:
     async def unread_runs(self, who: Recipient, runs: list[RunId]) -> set[RunId]:
         rows = await self._pool.fetch(
             f"SELECT n.run_id FROM notifications n WHERE {MINE} AND n.read_at IS NULL "
-            "AND n.run_id = ANY ($4)",
+            "AND n.run_id = ANY ($5)",
             *(*who, runs),
         )
         return {row["run_id"] for row in rows}
@@ -60,7 +60,7 @@ class PostgresNotificationRecords:
             f"""
             SELECT r.schedule_id, count(*) AS count
             FROM notifications n JOIN runs r ON r.id = n.run_id
-            WHERE {MINE} AND n.read_at IS NULL AND r.schedule_id = ANY ($4) GROUP BY 1
+            WHERE {MINE} AND n.read_at IS NULL AND r.schedule_id = ANY ($5) GROUP BY 1
             """,
             *(*who, schedules),
         )
@@ -72,10 +72,10 @@ class PostgresNotificationRecords:
         row = await self._pool.fetchrow(
             f"""
             WITH there AS (
-                SELECT n.id FROM notifications n WHERE {MINE} AND ($4::text IS NULL OR n.id = $4)
-                AND ($4::text IS NOT NULL OR n.read_at IS NULL)
+                SELECT n.id FROM notifications n WHERE {MINE} AND ($5::text IS NULL OR n.id = $5)
+                AND ($5::text IS NOT NULL OR n.read_at IS NULL)
             ), marked AS (
-                UPDATE notifications n SET read_at = $5 FROM there
+                UPDATE notifications n SET read_at = $6 FROM there
                 WHERE n.id = there.id AND n.read_at IS NULL RETURNING 1
             )
             SELECT (SELECT count(*) FROM there) AS there, (SELECT count(*) FROM marked) AS marked
@@ -92,9 +92,10 @@ class PostgresNotificationRecords:
         there = await self._pool.fetchval(
             f"""
             WITH there AS (
-                SELECT id FROM runs WHERE org_id = $1 AND application_id = $2 AND id = $4
+                SELECT id FROM runs WHERE org_id = $1 AND application_id = $2 AND id = $5
+                    AND ($3 = 'user' OR end_user_id = $4)
             ), marked AS (
-                UPDATE notifications n SET read_at = $5 FROM there
+                UPDATE notifications n SET read_at = $6 FROM there
                 WHERE {MINE} AND n.run_id = there.id AND n.read_at IS NULL
             )
             SELECT id FROM there

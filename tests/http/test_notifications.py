@@ -130,3 +130,20 @@ async def test_members_do_not_delete_runs(owner: Api) -> None:
     refused = await member.delete(f"/api/runs/{run['id']}")
 
     assert (refused.status, refused.code) == (403, "forbidden")
+
+
+async def test_end_users_are_notified_of_their_runs_and_nobody_else_is(owner: Api) -> None:
+    agent = await owner.new_agent("served")
+    for_owner = await owner.finished(agent, DEMO)
+    end_user = (await owner.post("/api/end-users", {"name": "Zoe"})).json["id"]
+    key = await owner.with_key()
+    key.headers["Appstrate-User"] = end_user
+    theirs = await key.finished(agent, DEMO)
+    (told,) = (await key.get(NOTIFICATIONS)).json["data"]
+
+    assert (told["run_id"], theirs["unread"]) == (theirs["id"], True)
+    assert (await count(owner), await count(key)) == (1, 1)
+    assert (await owner.put(f"{NOTIFICATIONS}/{told['id']}/read", None)).status == 404
+    assert (await key.put(f"{NOTIFICATIONS}/read/{for_owner['id']}", None)).status == 404
+    assert (await key.put(f"{NOTIFICATIONS}/read/{theirs['id']}", None)).status == 204
+    assert (await count(owner), await count(key)) == (1, 0)
