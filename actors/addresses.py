@@ -5,6 +5,7 @@ from typing import Any
 
 from actors.accounts import Accounts, Applications, EndUsers, Members, Organizations
 from actors.agents import Agents
+from actors.audit import Audit
 from actors.database import Database
 from actors.extension_host import ExtensionHost
 from actors.idempotency import Idempotency
@@ -43,6 +44,7 @@ class Addresses:
     storage: Address[Storage]
     limiter: Address[Limiter]
     queue: Address[Queue]
+    audit: Address[Audit]
     accounts: Address[Accounts]
     organizations: Address[Organizations]
     members: Address[Members]

@@ -14,6 +14,7 @@ from typing import Any
 from actors.accounts import Accounts, Applications, EndUsers, Members, Organizations
 from actors.addresses import Addresses
 from actors.agents import Agents
+from actors.audit import Audit
 from actors.database import Database
 from actors.extension_host import ExtensionHost
 from actors.idempotency import Idempotency
@@ -61,6 +62,7 @@ from adapters.local.trial import Found, find_sandbox
 from adapters.postgres.accounts import PostgresAccountRecords
 from adapters.postgres.agents import PostgresSetupRecords
 from adapters.postgres.applications import PostgresApplicationRecords
+from adapters.postgres.audit import PostgresAuditRecords
 from adapters.postgres.bundles import PostgresBundleRecords
 from adapters.postgres.credentials import PostgresCredentialRecords
 from adapters.postgres.curation import PostgresCurationRecords
@@ -102,6 +104,7 @@ class Plan:
     storage: Callable[[], Storage]
     limiter: Callable[[], Limiter]
     queue: Callable[[], Queue]
+    audit: Callable[[], Audit]
     accounts: Callable[[], Accounts]
     organizations: Callable[[], Organizations]
     members: Callable[[], Members]
@@ -235,6 +238,7 @@ def in_process(
         storage=partial(LocalStorage, settings.storage),
         limiter=LocalLimiter,
         queue=partial(LocalQueue, PostgresJobRecords(pool)),
+        audit=partial(Audit, PostgresAuditRecords(pool)),
         accounts=partial(Accounts, PostgresAccountRecords(pool), settings.access),
         organizations=partial(
             Organizations, PostgresOrganizationRecords(pool), at.accounts, settings.access

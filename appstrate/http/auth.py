@@ -16,6 +16,7 @@ from actors.runtime import NotFound, Refusal, Rejected
 from appstrate.http.call import Scope
 
 API_KEY = "ask_"
+OF_SESSIONS = (Scope.SESSION, Scope.MEMBER, Scope.PLATFORM)
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 END_USER = "Appstrate-User"
 
@@ -141,8 +142,10 @@ def bearer(request: web.Request) -> str | None:
 
 def _check_scope(found: Authentication, scope: Scope, application: str | None) -> None:
     caller = found.caller
-    if scope in (Scope.SESSION, Scope.MEMBER) and caller.api_key is not None:
+    if scope in OF_SESSIONS and caller.api_key is not None:
         raise Rejected("API keys cannot do this: sign in", code="forbidden")
+    if scope is Scope.PLATFORM and not caller.platform_admin:
+        raise Rejected("this is for administrators of the platform", code="forbidden")
     if scope in (Scope.ORGANIZATION, Scope.APPLICATION) and caller.org is None:
         raise Rejected("the header X-Org-Id is required", param="X-Org-Id")
     if scope is Scope.APPLICATION and caller.application is None:

@@ -19,6 +19,14 @@ from appstrate.http.limits import Limit
 
 T = TypeVar("T")
 
+ADMINISTRATIVE = frozenset(
+    {
+        *("write", "delete", "create", "update", "revoke", "configure", "install", "uninstall"),
+        *("invite", "remove", "change-role"),
+    }
+)
+"""What a permission allows that is administration."""
+
 
 class Scope(Enum):
     """What a request must name before its handler runs."""
@@ -33,6 +41,8 @@ class Scope(Enum):
     """A caller in an organization."""
     APPLICATION = "application"
     """A caller in an application."""
+    PLATFORM = "platform"
+    """A signed-in administrator of the platform; API keys are refused."""
 
 
 class Fingerprint:
@@ -60,7 +70,10 @@ class Fingerprint:
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One request on its way through a handler."""
+    """One request on its way through a handler.
+
+    `acting` is who has made it all the same, where the route is public: a handler may set it.
+    """
 
     at: Addresses
     request: web.Request
@@ -68,6 +81,7 @@ class Call:
     body_limit: int
     route: "Route"
     authentication: Authentication | None = None
+    acting: Caller | None = None
     headers: dict[str, str] = field(default_factory=dict)
     fingerprint: "Fingerprint" = field(init=False)
 
@@ -175,7 +189,8 @@ class Route:
     rest its description.
 
     `of_runs` says that runs call it, not people: it stays open while the server drains. `limit` is
-    how often one user or key may call it, and one client address when it is public.
+    how often one user or key may call it, and one client address when it is public. `audit` says
+    whether what it does is written down, when that is not as its permission says.
     """
 
     method: str
@@ -191,6 +206,15 @@ class Route:
     takes: Media | None = None
     of_runs: bool = False
     limit: Limit | None = None
+    audit: bool | None = None
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether it changes what others rely on; using that is written down elsewhere."""
+        if self.audit is not None:
+            return self.audit
+        action = (self.permission or "").partition(":")[2]
+        return self.method not in ("GET", "HEAD") and action in ADMINISTRATIVE
 
     @property
     def is_stream(self) -> bool:
@@ -221,6 +245,7 @@ class Routes(list[Route]):
         takes: Media | None = None,
         of_runs: bool = False,
         limit: Limit | int | None = None,
+        audit: bool | None = None,
     ) -> Callable[[Handler], Handler]:
         """Register the decorated handler. A `limit` that is a number is meant per minute."""
         allowed = Limit(limit) if isinstance(limit, int) else limit
@@ -241,6 +266,7 @@ class Routes(list[Route]):
                     takes=takes,
                     of_runs=of_runs,
                     limit=allowed,
+                    audit=audit,
                 )
             )
             return handler

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from actors.addresses import Addresses
 from actors.runtime import Refusal
+from appstrate.http.audit import note
 from appstrate.http.auth import Cookies, authenticate, is_dead_session
 from appstrate.http.call import Call, Handler, Page, Route
 from appstrate.http.codec import check_length, decode_body, json_response
@@ -66,6 +67,9 @@ async def _carry_out(call: Call) -> web.StreamResponse:
         if ignored:
             call.headers["X-Ignored-Fields"] = ", ".join(map(quote, ignored))[:IGNORED_LIMIT]
     answer = await route.handler(*arguments)
+    failed = isinstance(answer, web.StreamResponse) and answer.status >= 400
+    if route.is_audited and not failed:
+        await note(call, arguments[1] if route.body is not None else None, answer)
     if isinstance(answer, web.StreamResponse):
         return answer
     if answer is None and route.status == 204:

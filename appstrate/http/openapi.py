@@ -33,6 +33,7 @@ SECURITY: dict[Scope, list[dict[str, list[str]]]] = {
     Scope.PUBLIC: [],
     Scope.SESSION: [{"session": []}],
     Scope.MEMBER: [{"session": []}],
+    Scope.PLATFORM: [{"session": []}],
     Scope.ORGANIZATION: [{"session": []}, {"apiKey": []}],
     Scope.APPLICATION: [{"session": []}, {"apiKey": []}],
 }

@@ -36,6 +36,7 @@ from appstrate.http.routes import (
 
 SUBJECTS = (
     accounts,
+    admin,
     claim,
     profile,
     organizations,

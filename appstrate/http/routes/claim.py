@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from actors.accounts import ClaimPlatform, IsClaimOpen, SignedUp, User
+from actors.accounts import Caller, ClaimPlatform, IsClaimOpen, SignedUp, User
 from actors.contract import spell
 from actors.ids import OrgId
 from actors.runtime import Refusal
@@ -91,6 +91,7 @@ async def read_claim(call: Call) -> ClaimStatus:
     body=RedeemBody,
     answer=Redeemed,
     limit=CLAIMS,
+    audit=True,
 )
 async def redeem(call: Call, body: RedeemBody) -> web.Response:
     """Make the platform's owner and their organization, and sign them in."""
@@ -120,7 +121,7 @@ async def claim_form(call: Call) -> web.Response:
     return _page("Claim this platform", _form({"token": call.query("token") or ""}))
 
 
-@routes.add("POST", "/claim", Scope.PUBLIC, answer=Media("text/html"), limit=CLAIMS)
+@routes.add("POST", "/claim", Scope.PUBLIC, answer=Media("text/html"), limit=CLAIMS, audit=True)
 async def claim_by_form(call: Call) -> web.Response:
     """Make the platform's owner of what they wrote into the form."""
     given = dict(parse_qsl((await call.body()).decode(errors="replace")))
@@ -148,6 +149,9 @@ async def _claim(call: Call, body: RedeemBody) -> SignedUp:
         )
     )
     await welcome(call, made)
+    user, new = made.signed_in.user, made.organization
+    org = new.organization.id if new is not None else None
+    call.acting = Caller(user=user.id, email=user.email, org=org)
     return made
 
 

@@ -65,7 +65,7 @@ async def create_credential(call: Call, body: CredentialSpec) -> Credential:
     return await call.at.credentials.ask(CreateCredential(caller=call.caller, spec=body))
 
 
-@routes.add("POST", f"{PATH}/test", Scope.ORGANIZATION, WRITE, body=TrialSpec, limit=5)
+@routes.add("POST", f"{PATH}/test", Scope.ORGANIZATION, WRITE, body=TrialSpec, limit=5, audit=False)
 async def test_key(call: Call, body: TrialSpec) -> Trial:
     """Ask a provider whether it takes a key; 200 also when it does not."""
     return await call.at.credentials.ask(TestCredential(caller=call.caller, tried=body))
@@ -85,14 +85,16 @@ async def delete_credential(call: Call) -> None:
     await call.at.credentials.ask(asking)
 
 
-@routes.add("POST", f"{PATH}/{{credential}}/test", Scope.ORGANIZATION, WRITE, limit=5)
+@routes.add("POST", f"{PATH}/{{credential}}/test", Scope.ORGANIZATION, WRITE, limit=5, audit=False)
 async def test_credential(call: Call) -> Trial:
     """Ask the provider whether it takes the kept key; 200 also when it does not."""
     asking = TestCredential(caller=call.caller, tried=_credential(call))
     return await call.at.credentials.ask(asking)
 
 
-@routes.add("POST", f"{PATH}/{{credential}}/refresh-models", Scope.ORGANIZATION, WRITE, limit=6)
+@routes.add(
+    "POST", f"{PATH}/{{credential}}/refresh-models", Scope.ORGANIZATION, WRITE, limit=6, audit=False
+)
 async def refresh_models(call: Call) -> Credential:
     """Ask the provider which models the key opens; 502 when it does not tell."""
     asking = RefreshModels(caller=call.caller, credential=_credential(call))

@@ -82,7 +82,7 @@ async def show_invitation(call: Call) -> InvitationInfo:
     return await call.at.members.ask(message)
 
 
-@routes.add("POST", "/invite/{token}/accept", Scope.SESSION)
+@routes.add("POST", "/invite/{token}/accept", Scope.SESSION, audit=True)
 async def accept_invitation(call: Call) -> Organization:
     """Join the organization, signed in with the address that was invited."""
     message = AcceptInvitation(caller=call.caller, token=call.request.match_info["token"])

@@ -78,6 +78,7 @@ async def seed_models(call: Call, body: SeedBody) -> Seeded:
     "models:write",
     body=ModelTrialSpec,
     limit=5,
+    audit=False,
 )
 async def try_model(call: Call, body: ModelTrialSpec) -> Trial:
     """Have a model answer a few tokens before it is added; 200 also when it does not."""
@@ -113,7 +114,9 @@ async def delete_model(call: Call) -> None:
     await call.at.models.ask(DeleteModel(caller=call.caller, model=_model(call)))
 
 
-@routes.add("POST", "/api/models/{model}/test", Scope.ORGANIZATION, "models:write", limit=5)
+@routes.add(
+    "POST", "/api/models/{model}/test", Scope.ORGANIZATION, "models:write", limit=5, audit=False
+)
 async def test_model(call: Call) -> Trial:
     """Have a model answer a few tokens; 200 also when it does not."""
     return await call.at.models.ask(TestModel(caller=call.caller, tried=_model(call)))

@@ -51,7 +51,7 @@ async def list_own_organizations(call: Call) -> Page[Organization]:
     return page(await call.at.organizations.ask(ListOrganizations(caller=call.caller)))
 
 
-@routes.add("POST", "/api/orgs", Scope.SESSION, body=OrganizationBody, status=201)
+@routes.add("POST", "/api/orgs", Scope.SESSION, body=OrganizationBody, status=201, audit=True)
 async def create_organization(call: Call, body: OrganizationBody) -> Organization:
     """Make an organization with a default application and a first agent."""
     message = CreateOrganization(caller=call.caller, name=body.name, slug=body.slug)

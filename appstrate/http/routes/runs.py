@@ -46,8 +46,8 @@ async def list_runs(call: Call) -> Page[Run]:
         offset=call.number("offset", 0, most=1_000_000, least=0),
         status=call.choice("status", STATUSES),
         ephemeral=KINDS[call.choice("kind", tuple(KINDS)) or "all"],
-        since=_moment(call, "start_date"),
-        until=_moment(call, "end_date", after=True),
+        since=moment(call, "start_date"),
+        until=moment(call, "end_date", after=True),
     )
     if mine:
         query = RunQuery(limit=query.limit, offset=query.offset, user=call.caller.user)
@@ -117,7 +117,7 @@ async def cancel_run(call: Call) -> Run:
     return await call.at.run_manager.ask(CancelRun(caller=call.caller, run=call.run))
 
 
-def _moment(call: Call, name: str, *, after: bool = False) -> datetime | None:
+def moment(call: Call, name: str, *, after: bool = False) -> datetime | None:
     """A date or a moment in a query; with `after`, the first moment that lies behind it."""
     text = call.query(name)
     if text is None:
