@@ -31,6 +31,7 @@ from actors.runs import (
 from actors.runtime import Address
 from actors.schedules import Scheduler, Schedules
 from actors.sidecar_pool import SidecarPool
+from actors.statistics import Statistics
 from actors.storage import Storage
 from actors.webhooks import Webhooks
 
@@ -45,6 +46,7 @@ class Addresses:
     limiter: Address[Limiter]
     queue: Address[Queue]
     audit: Address[Audit]
+    statistics: Address[Statistics]
     accounts: Address[Accounts]
     organizations: Address[Organizations]
     members: Address[Members]

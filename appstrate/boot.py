@@ -27,8 +27,10 @@ from adapters.local.instance import InstanceLock, claim_instance
 from appstrate.http.app import build_application
 from appstrate.http.gate import Gate
 from appstrate.http.limits import with_rates
+from appstrate.http.metrics import LoopLag
 from appstrate.http.routes import every_route
 from appstrate.http.routes.document import document_routes
+from appstrate.http.routes.metrics import metrics_routes
 from appstrate.http.routes.status import ServerInfo, status_routes
 from appstrate.settings import Settings
 from appstrate.sidecar.destinations import Destinations, UpstreamProxy
@@ -111,6 +113,10 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
         _tell_proxies(settings)
         rates = {"inline": settings.inline_limits.rate_per_min}
         routes = [*with_rates(every_route(), rates), *status_routes(info, gate, lambda: url)]
+        lag = LoopLag()
+        lag.start()
+        stack.callback(lag.stop)
+        routes += metrics_routes(settings.metrics_token, lag)
         routes += document_routes(routes, info.version)
         application = build_application(settings.http(url), at, gate, routes)
         listeners = [await _listen(stack, application, listening)]

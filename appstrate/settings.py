@@ -38,6 +38,7 @@ PORT = re.compile(r":([^\]]*)$")
 DOMAIN = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 INSTANCE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 LEVELS = ("debug", "info", "warn", "error")
+METRICS_TOKEN = re.compile(r"[!-~]{16,128}")
 MOST_HOPS = 20
 REFUSED = {
     "PGLITE_DATA_DIR": "there is no PGlite here: the embedded PostgreSQL lives in DATA_DIR",
@@ -89,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     extensions: ExtensionSettings
     trusted_hops: int
     rate_factor: int
+    metrics_token: str | None
     generated: tuple[str, ...]
 
     @property
@@ -202,6 +204,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         ),
         trusted_hops=_trusted_hops(read),
         rate_factor=read.integer("RATE_LIMIT_FACTOR", 1, least=1, most=10_000),
+        metrics_token=read.matching("METRICS_TOKEN", METRICS_TOKEN),
         generated=generated,
     )
     if read.problems:

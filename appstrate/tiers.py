@@ -46,6 +46,7 @@ from actors.runs import (
 from actors.runtime import Child
 from actors.schedules import Scheduler, Schedules
 from actors.sidecar_pool import SidecarPool
+from actors.statistics import Statistics
 from actors.storage import Storage
 from actors.vault import Vault
 from actors.webhooks import Webhooks
@@ -85,6 +86,7 @@ from adapters.postgres.retention import PostgresRetentionRecords
 from adapters.postgres.runs import PostgresRunRecords
 from adapters.postgres.schedules import PostgresScheduleRecords
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
+from adapters.postgres.statistics import PostgresStatisticsRecords
 from adapters.postgres.webhooks import PostgresWebhookRecords
 from appstrate.extensions.installed import InstalledExtensions
 from appstrate.paths import MIGRATIONS
@@ -105,6 +107,7 @@ class Plan:
     limiter: Callable[[], Limiter]
     queue: Callable[[], Queue]
     audit: Callable[[], Audit]
+    statistics: Callable[[], Statistics]
     accounts: Callable[[], Accounts]
     organizations: Callable[[], Organizations]
     members: Callable[[], Members]
@@ -239,6 +242,7 @@ def in_process(
         limiter=LocalLimiter,
         queue=partial(LocalQueue, PostgresJobRecords(pool)),
         audit=partial(Audit, PostgresAuditRecords(pool)),
+        statistics=partial(Statistics, PostgresStatisticsRecords(pool)),
         accounts=partial(Accounts, PostgresAccountRecords(pool), settings.access),
         organizations=partial(
             Organizations, PostgresOrganizationRecords(pool), at.accounts, settings.access

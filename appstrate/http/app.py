@@ -21,6 +21,7 @@ from appstrate.http.endpoint import ADDRESSES, COOKIES, REQUEST_ID, VERSION, end
 from appstrate.http.frames import STREAMS, Streams
 from appstrate.http.gate import GATE, Gate
 from appstrate.http.limits import FACTOR, sign_allowance
+from appstrate.http.metrics import REQUESTS, RequestCounts
 from appstrate.http.problems import http_error, internal_error, problem_response
 from appstrate.http.versions import API_VERSION
 from appstrate.http.waiting import WAITERS, Waiters
@@ -56,6 +57,7 @@ def build_application(
     application[TRUSTED_HOPS] = settings.trusted_hops
     application[FACTOR] = settings.rate_factor
     application.on_response_prepare.append(_sign)
+    application[REQUESTS] = RequestCounts()
     streams = application[STREAMS] = Streams()
     gate.on_drain(streams.end)
     application[WAITERS] = Waiters()
@@ -97,7 +99,9 @@ def _outermost(gate: Gate) -> Any:
             response = request[PREPARED]
             if request.transport is not None:
                 request.transport.abort()
-        _log_access(request, response, began)
+        seconds = time.perf_counter() - began
+        request.app[REQUESTS].add(request, response.status, seconds)
+        _log_access(request, response, seconds)
         return response
 
     return around
@@ -120,12 +124,12 @@ def _traceparent(request: web.Request) -> str | None:
     return given if TRACEPARENT.fullmatch(given) else None
 
 
-def _log_access(request: web.Request, response: web.StreamResponse, began: float) -> None:
+def _log_access(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
     # The query is left out: it may hold a token.
     log.debug(
         "request",
         method=request.method,
         path=request.path,
         status=response.status,
-        ms=round((time.perf_counter() - began) * 1000, 1),
+        ms=round(seconds * 1000, 1),
     )
