@@ -51,8 +51,8 @@ class RequestCounts:
 
     def families(self) -> Iterator[str]:
         answers = (
-            ({"method": m, "route": r, "status": str(s)}, n)
-            for (m, r, s), n in self.answers.items()
+            ({"method": method, "route": route, "status": str(status)}, found)
+            for (method, route, status), found in self.answers.items()
         )
         yield family("http_requests_total", "counter", "Requests answered.", answers)
         seconds = (({"method": m, "route": r}, s) for (m, r), s in self.seconds.items())
@@ -72,6 +72,11 @@ class LoopLag:
     @property
     def most(self) -> float:
         return max(self._late)
+
+    def family(self) -> str:
+        """The lag as a metric."""
+        told = "How late the event loop was, at most, in the last 15 s."
+        return family("event_loop_lag_seconds", "gauge", told, [({}, self.most)])
 
     def start(self) -> None:
         """Begin to measure."""

@@ -59,8 +59,7 @@ def metrics_routes(token: str | None, lag: LoopLag) -> Routes:
             _check(call.request, token)
         parts = [*call.request.app[REQUESTS].families(), *actor_families(every_address(call.at))]
         parts += [*_work(await _count(call.at)), *process_families(began)]
-        late = [({}, lag.most)]
-        parts.append(family("event_loop_lag_seconds", "gauge", "The most of the last 15 s.", late))
+        parts.append(lag.family())
         return web.Response(body="".join(parts).encode(), headers={"Content-Type": CONTENT_TYPE})
 
     @routes.add("GET", "/api/admin/actors", Scope.PLATFORM)
