@@ -9,25 +9,26 @@ import structlog
 from structlog.typing import EventDict
 
 from actors.runtime import current_context
+from actors.scrub import scrub
 
-SECRET = re.compile(r"ask_[0-9a-f]{48}|(?<=[?&]token=)[^&\s]+|(?<=Bearer )\S+")
+# What follows a path or an address, which may be a token; and tokens that are part of a path.
+QUERY = re.compile(r"((?:https?://|/)[^\s?\"'<>]*)\?[^\s\"'<>]+")
+IN_PATH = re.compile(r"(/invite/)[^/\s\"']+")
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING}
 
 
 def configure_logging(level: str, *, readable: bool | None = None) -> None:
     """Set logging up for the process. `readable` None means: when standard error is a terminal."""
     pretty = sys.stderr.isatty() if readable is None else readable
-    tracebacks: list[Any] = [] if pretty else [structlog.processors.format_exc_info]
     renderer: Any = structlog.processors.JSONRenderer()
     if pretty:
-        plain = structlog.dev.plain_traceback
-        renderer = structlog.dev.ConsoleRenderer(exception_formatter=plain)
+        renderer = structlog.dev.ConsoleRenderer()
     structlog.configure(
         processors=[
             _with_context,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=not pretty),
-            *tracebacks,
+            structlog.processors.format_exc_info,
             _scrubbed,
             renderer,
         ],
@@ -36,12 +37,24 @@ def configure_logging(level: str, *, readable: bool | None = None) -> None:
         cache_logger_on_first_use=True,
     )
     # Libraries log through the standard module; only what is wrong with them is of interest.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s: %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Scrubbing("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def scrubbed(text: str) -> str:
+    """A line without keys, and without the queries of addresses."""
+    return IN_PATH.sub(r"\1…", QUERY.sub(r"\1?…", scrub(text)))
+
+
+class _Scrubbing(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return scrubbed(super().format(record))
 
 
 def _with_context(_logger: Any, _method: str, event: EventDict) -> EventDict:
     context = current_context.get()
-    for name in ("request_id", "traceparent", "actor", "message"):
+    for name in ("request_id", "traceparent", "run", "actor", "message"):
         value = getattr(context, name)
         if value is not None:
             event.setdefault(name, value)
@@ -49,4 +62,19 @@ def _with_context(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _scrubbed(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    return {k: SECRET.sub("…", v) if isinstance(v, str) else v for k, v in event.items()}
+    return {name: _clean(value) for name, value in event.items()}
+
+
+def _clean(value: Any) -> Any:
+    """A value with all text in it scrubbed."""
+    match value:
+        case str():
+            return scrubbed(value)
+        case dict():
+            return {name: _clean(each) for name, each in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_clean(each) for each in value]
+        case None | bool() | int() | float():
+            return value
+        case _:
+            return scrubbed(str(value))

@@ -230,7 +230,11 @@ class Actor(pykka.Actor):
                 envelope.clock.reschedule(None)
         context = contextvars.Context()
         serving = replace(
-            envelope.context, deadline=deadline, actor=self.name, message=kind.__name__
+            envelope.context,
+            deadline=deadline,
+            actor=self.name,
+            message=kind.__name__,
+            run=getattr(envelope.message, "run", None) or envelope.context.run,
         )
         context.run(current_context.set, serving)
         return context

@@ -9,7 +9,7 @@ class Context:
     """The circumstances of what is being done right now.
 
     `deadline` is a time of the event loop's clock; an ask made while a message is served never
-    waits beyond it. `actor` and `message` name who serves what.
+    waits beyond it. `actor` and `message` name who serves what, `run` the run it is about.
     """
 
     request_id: str | None = None
@@ -17,6 +17,7 @@ class Context:
     deadline: float | None = None
     actor: str | None = None
     message: str | None = None
+    run: str | None = None
 
 
 current_context: ContextVar[Context] = ContextVar("context", default=Context())  # noqa: B039 - frozen

@@ -78,7 +78,12 @@ def _outermost(gate: Gate) -> Any:
         began = time.perf_counter()
         request[REQUEST_ID] = f"req_{uuid4()}"
         traceparent = _traceparent(request)
-        current_context.set(Context(request_id=request[REQUEST_ID], traceparent=traceparent))
+        about = Context(
+            request_id=request[REQUEST_ID],
+            traceparent=traceparent,
+            run=request.match_info.get("run"),
+        )
+        current_context.set(about)
         try:
             if request.path not in UNGATED:
                 gate.check()

@@ -1,0 +1,87 @@
+"""What stands in the log, and what never does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appstrate.logging import scrubbed
+from support.api import Api, new_owner
+from support.processes import ServerProcess
+
+PROGRAM = """
+import logging, sys
+import structlog
+from actors.runtime import Context, current_context
+from appstrate.logging import configure_logging
+configure_logging("info", readable=sys.argv[1] == "pretty")
+log = structlog.get_logger("t")
+current_context.set(Context(request_id="req_1", run="run_1", actor="sink", message="Ingest"))
+log.info("hello", url="/api/x?token=SECRET&b=SECRET", parts=[{"k": "ask_" + "f" * 48}])
+try:
+    raise ValueError("GET https://h/p?key=SECRET failed with Bearer SECRETSECRET")
+except ValueError:
+    log.exception("broken", path="/invite/SECRET/accept")
+logging.getLogger("aiohttp").error("cannot %s", "/api/y?token=SECRET")
+"""
+
+
+def told(mode: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, mode], capture_output=True, text=True, check=True
+    )
+    return done.stderr
+
+
+@pytest.mark.parametrize("mode", ["pretty", "json"])
+def test_no_line_holds_a_secret_however_it_came_there(mode: str) -> None:
+    text = told(mode)
+
+    assert "hello" in text
+    assert "ValueError" in text
+    assert "cannot /api/y?…" in text
+    assert "SECRET" not in text
+    assert "ffff" not in text
+
+
+def test_lines_tell_the_request_the_run_and_the_actor() -> None:
+    line: dict[str, Any] = json.loads(told("json").splitlines()[0])
+
+    assert {name: line[name] for name in ("request_id", "run", "actor", "message")} == {
+        "request_id": "req_1",
+        "run": "run_1",
+        "actor": "sink",
+        "message": "Ingest",
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["GET /api/agents 200", "what is it? a question", "12 of 30 runs", "see /docs"]
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert scrubbed(text) == text
+
+
+async def test_a_token_in_a_query_never_reaches_the_log(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data", LOG_LEVEL="debug")
+    await server.start()
+    try:
+        owner = await new_owner(server.url)
+        key = (await owner.with_key()).headers["Authorization"].removeprefix("Bearer ")
+        guest = Api(server.url)
+        await guest.get(f"/api/realtime/runs/run_none?token={key}")
+        await guest.get("/api/nothing?token=swordfish")
+        await guest.get("/claim?token=swordfish")
+        await guest.get("/invite/swordfish/info")
+        await guest.get("/api/agents", headers={"Authorization": "Bearer swordfish"})
+    finally:
+        await server.stop()
+
+    lines = server.log()
+    assert "/api/realtime/runs/run_none" in lines
+    assert '"run": "run_none"' in lines
+    assert "swordfish" not in lines
+    assert key not in lines
