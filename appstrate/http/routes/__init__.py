@@ -36,7 +36,6 @@ from appstrate.http.routes import (
 
 SUBJECTS = (
     accounts,
-    admin,
     claim,
     profile,
     organizations,

@@ -37,7 +37,7 @@ class RotationBody(msgspec.Struct, kw_only=True, rename="camel"):
     window_seconds: int | None = None
 
 
-@routes.add("POST", PATH, Scope.ORGANIZATION, WRITE, body=WebhookSpec, status=201)
+@routes.add("POST", PATH, Scope.ORGANIZATION, WRITE, body=WebhookSpec, status=201, limit=10)
 async def create_webhook(call: Call, body: WebhookSpec) -> NewWebhook:
     """Add a webhook of an application or of the whole organization; at most 20 of each.
 
@@ -89,7 +89,7 @@ async def delete_webhook(call: Call) -> None:
     await call.at.webhooks.ask(DeleteWebhook(caller=call.caller, webhook=_webhook(call)))
 
 
-@routes.add("POST", f"{ONE}/test", Scope.ORGANIZATION, WRITE)
+@routes.add("POST", f"{ONE}/test", Scope.ORGANIZATION, WRITE, limit=5, audit=False)
 async def test_webhook(call: Call) -> WebhookTest:
     """Deliver a sample event, signed, once; the answer is that event, and how it went.
 
@@ -99,7 +99,7 @@ async def test_webhook(call: Call) -> WebhookTest:
     return await call.at.webhooks.ask(message, within=ATTEMPT_SECONDS)
 
 
-@routes.add("POST", f"{ONE}/rotate", Scope.ORGANIZATION, WRITE, body=RotationBody)
+@routes.add("POST", f"{ONE}/rotate", Scope.ORGANIZATION, WRITE, body=RotationBody, limit=5)
 async def rotate_secret(call: Call, body: RotationBody) -> Rotation:
     """Make a new secret. For a week, or `windowSeconds` (30 days at most), both sign."""
     message = RotateSecret(
@@ -122,7 +122,14 @@ async def list_deliveries(call: Call) -> Page[Delivery]:
     return page(await call.at.webhooks.ask(message))
 
 
-@routes.add("POST", f"{ONE}/deliveries/{{delivery}}/redeliver", Scope.ORGANIZATION, WRITE)
+@routes.add(
+    "POST",
+    f"{ONE}/deliveries/{{delivery}}/redeliver",
+    Scope.ORGANIZATION,
+    WRITE,
+    limit=20,
+    audit=False,
+)
 async def redeliver(call: Call) -> Delivery:
     """Deliver what a delivery was about once more, at once; the answer is how it went.
 
