@@ -29,6 +29,7 @@ def platform(
     @asynccontextmanager
     async def serve(**variables: str) -> AsyncIterator[tuple[Api, Settings]]:
         fixed = {"DATA_DIR": str(tmp_path), "PORT": "0", "APP_ENV": "test"}
+        fixed["RATE_LIMIT_FACTOR"] = "1000"
         database = {"DATABASE_URL": url_of(await postgres.fresh_database())}
         settings = read_settings(fixed | database | variables)
         async with serving(settings) as server:

@@ -35,7 +35,15 @@ class EndUserBody(msgspec.Struct, kw_only=True, rename=spell, forbid_unknown_fie
         return msgspec.convert(self, EndUserFields, from_attributes=True)
 
 
-@routes.add("POST", END_USERS, Scope.APPLICATION, "end-users:write", body=EndUserBody, status=201)
+@routes.add(
+    "POST",
+    END_USERS,
+    Scope.APPLICATION,
+    "end-users:write",
+    body=EndUserBody,
+    status=201,
+    limit=60,
+)
 async def create_end_user(call: Call, body: EndUserBody) -> EndUser:
     """Add an end user."""
     return await call.at.end_users.ask(CreateEndUser(caller=call.caller, fields=body.fields()))
@@ -54,6 +62,7 @@ async def create_end_user(call: Call, body: EndUserBody) -> EndUser:
         Query("startingAfter", "The id of the last end user of the page before this one."),
         Query("endingBefore", "The id of the first end user of the page after this one."),
     ),
+    limit=300,
 )
 async def list_end_users(call: Call) -> Page[EndUser]:
     """The end users of the application, newest first."""
