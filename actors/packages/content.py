@@ -59,6 +59,11 @@ def read_package(archive_bytes: bytes) -> ReadPackage:
     """Check an archive of one package completely. Raises `ArchiveInvalid` or `Rejected`."""
     archive = open_archive(archive_bytes, SINGLE_PACKAGE)
     if "manifest.json" not in archive:
+        if "bundle.json" in archive:
+            raise ArchiveInvalid(
+                "this is a bundle of packages: send it to /api/packages/import-bundle",
+                code="missing_manifest",
+            )
         raise ArchiveInvalid(
             "there is no manifest.json at the root of the archive", code="missing_manifest"
         )

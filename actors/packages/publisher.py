@@ -225,7 +225,8 @@ class Publisher(Actor):
         slug = await self._records.slug(org)
         target = f"@{slug}/{message.name or source.id.partition('/')[2]}"
         if await self._catalogue.find(PackageId(target)) is not None:
-            raise Rejected(f"the name {target} is taken", code="name_collision", param="name")
+            told = f"the name {target} is taken: send another as `name`"
+            raise Rejected(told, code="name_collision", param="name")
         files = await read_files(self._storage, version.integrity)
         manifest = version.manifest | {"name": target}
         package = await asyncio.to_thread(_pack, manifest, None, files)

@@ -23,6 +23,7 @@ OUT_OF_MEMORY = re.compile(r"MemoryError|cannot allocate memory|out of memory", 
 SERVER_GONE = re.compile(r"^(server restarted|the server was stopped)", re.IGNORECASE)
 STALLED = re.compile(r"stopped reporting|no heartbeat|never started executing", re.IGNORECASE)
 NOT_STARTED = re.compile(r"could not (start|be (started|executed))", re.IGNORECASE)
+NO_ANSWER = re.compile(r"the model API (answered with a web page|sent (garbage|something))")
 ANSWERED = re.compile(r"the model API answered (\d{3})")
 
 
@@ -143,7 +144,7 @@ RULES: Sequence[Rule] = (
         "running",
         _status("running"),
         "The run is under way.",
-        "Watch it with `appstrate logs -f`, or end it with `appstrate runs cancel`.",
+        "Watch it with `appstrate logs -f`, or end it with `appstrate runs cancel`, by its id.",
     ),
     Rule("succeeded", _status("success"), "The run succeeded.", "Nothing is to be done."),
     Rule(
@@ -235,7 +236,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "answer_broken",
-        lambda s: s.refused is not None,
+        lambda s: s.refused is not None or (s.status == "failed" and _says(NO_ANSWER)(s)),
         "The answer of {model} broke off or was no answer.",
         "Run again; if that happens always, check that the credential's base URL leads to an API "
         "of the kind the model's provider has.",
@@ -304,7 +305,7 @@ RULES: Sequence[Rule] = (
         "agent_failed",
         lambda s: bool(s.error),
         "The run failed: {error}",
-        "The log has what led to it: `appstrate logs -v`.",
+        "The log has what led to it: `appstrate logs -v` with this run's id.",
     ),
     Rule(
         "unexplained",

@@ -1,5 +1,6 @@
 """The package catalogue in PostgreSQL."""
 
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -158,10 +159,14 @@ class PostgresPackageRecords:
         last, set_here = row["last_run"], as_object(row["input"])
         return AgentActivity(
             running_runs=row["running_runs"],
-            last_run=None if last is None else RunSummary(**last),
+            last_run=None if last is None else _summary(last),
             input_values=as_object(set_here.get("values")),
             locked_fields=as_list(set_here.get("locked_fields")),
         )
+
+
+def _summary(last: dict[str, Any]) -> RunSummary:
+    return RunSummary(**last | {"started_at": datetime.fromisoformat(last["started_at"])})
 
 
 def _item(row: asyncpg.Record) -> PackageItem:

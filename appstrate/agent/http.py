@@ -120,11 +120,13 @@ class Connection:
             await writer.drain()
 
     async def _next_event(self) -> object:
+        ended = False
         while True:
             try:
                 event = self._protocol.next_event()
             except h11.RemoteProtocolError as error:
-                raise ConnectionLost(f"the answer is no HTTP: {error}") from None
+                what = "broke off" if ended else f"is no HTTP: {error}"
+                raise ConnectionLost(f"the answer {what}") from None
             if event is not h11.NEED_DATA:
                 return event
             assert self._reader is not None
@@ -138,6 +140,7 @@ class Connection:
             if not data and self._protocol.their_state is h11.SEND_RESPONSE:
                 raise ConnectionLost("the connection was closed without an answer")
             self._protocol.receive_data(data)
+            ended = not data
 
     def _finish(self, *, complete: bool) -> None:
         protocol = self._protocol

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from appstrate.cli.terminal import AsJson, Url, call, console, run_work
+from appstrate.cli.terminal import AsJson, Url, call, console, print_table, run_work
 
 schedules = typer.Typer(invoke_without_command=True, help="Have agents run by themselves.")
 
@@ -42,7 +42,7 @@ def list_schedules(as_json: AsJson = False, url: Url = None) -> None:
             *(escape(each["packageId"]), escape(each["name"] or "")),
             f"[red]{escape(each['disabled_reason'] or '')}[/]",
         )
-    console.print(table)
+    print_table(console, table)
 
 
 @schedules.command("add")

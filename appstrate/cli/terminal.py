@@ -5,17 +5,22 @@ import shutil
 import sys
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 T = TypeVar("T")
 
 # Lines are for copying: nothing but a terminal itself may break them.
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+WIDE = 10_000
 
 Url = Annotated[str | None, typer.Option("--url", help="The server; else APPSTRATE_URL.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -65,6 +70,15 @@ async def call(
             case _:
                 answer = await client.post(path, body, **(query or {}))
     return dict(answer or {})
+
+
+def print_table(out: Console, table: "Table") -> None:
+    """Print a table as wide as it is: an id is for copying, so no column is folded or cut."""
+    width, out.width = out.width, WIDE
+    try:
+        out.print(table)
+    finally:
+        out.width = width
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from appstrate.cli.follow import STYLES, plain
+from appstrate.cli.terminal import print_table
 
 LEVELS = {"error": "red", "warn": "yellow"}
 MARKS = {"phase": "●", "model": "→", "log": "!", "exit": "■"}
@@ -27,7 +28,7 @@ def print_runs(console: Console, runs: list[dict[str, Any]]) -> None:
             *(Text(run["id"]), f"{began:%Y-%m-%d %H:%M:%S}", status, _seconds(run), Text(name)),
             Text(error if len(error) <= ERROR else error[:ERROR] + "…", "red"),
         )
-    console.print(table)
+    print_table(console, table)
 
 
 def print_why(console: Console, told: dict[str, Any]) -> None:

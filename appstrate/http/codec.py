@@ -1,17 +1,15 @@
 """Bodies: JSON in, structs out, and the other way round."""
 
-import re
 from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
 
 from actors.documents import as_object, decode_json
-from actors.runtime import FieldProblem, Rejected
+from actors.runtime import Rejected
+from appstrate.http.complaints import complain
 
 T = TypeVar("T")
-
-FIELD = re.compile(r"`([^`]+)`(?: - at `\$\.?([^`]*)`)?$")
 
 
 def decode_body(body: bytes, kind: type[T]) -> tuple[T, list[str]]:
@@ -25,7 +23,7 @@ def decode_body(body: bytes, kind: type[T]) -> tuple[T, list[str]]:
         document = decode_json(body or b"{}")
         value = msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
+        raise complain(str(error), kind) from None
     except msgspec.DecodeError as error:
         raise Rejected(f"the body is no usable JSON: {error}") from None
     return value, _ignored(document, kind)
@@ -81,30 +79,3 @@ def _ignored(document: Any, kind: type[Any]) -> list[str]:
     if config is None or config.forbid_unknown_fields:
         return []
     return sorted(as_object(document).keys() - set(kind.__struct_encode_fields__))
-
-
-def _invalid(message: str) -> Rejected:
-    """Msgspec's sentence as a field problem: `Object missing required field `name` - at `$.a``."""
-    code = "invalid_type"
-    if "missing required field" in message:
-        code = "required"
-    elif "unknown field" in message:
-        code = "unknown_field"
-    elif "Invalid enum value" in message:
-        code = "invalid_value"
-    elif "Invalid" in message or "timezone" in message:
-        code = "invalid_format"
-    elif "Expected" in message and ("length" in message or ">=" in message or "<=" in message):
-        code = "out_of_range"
-    found = FIELD.search(message)
-    field = ""
-    if found is not None:
-        # The last quoted word is the path, or the field when there is no path.
-        name, path = found[1], found[2] or ""
-        if code in ("required", "unknown_field"):
-            field = ".".join(part for part in (path, name) if part)
-        else:
-            field = path or (name.removeprefix("$.") if name.startswith("$") else "")
-    problem = FieldProblem(field=field, code=code, message=message.split(" - at ", maxsplit=1)[0])
-    told = f"{field}: {problem.message}" if field else problem.message
-    return Rejected(told, code="validation_failed", param=field or None, problems=[problem])

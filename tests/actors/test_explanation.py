@@ -93,6 +93,11 @@ def symptoms(**fields: Any) -> Symptoms:
         ("provider_failing", {"calls": [call(503, "overloaded")]}),
         ("answer_broken", {"calls": [call(200, "the answer broke off")]}),
         (
+            "answer_broken",
+            {"calls": [call(200)], "error": "x/m: the model API answered with a web page: <html>"},
+        ),
+        ("answer_broken", {"calls": [call(200)], "error": "the model API sent garbage: {not"}),
+        (
             "output_missing",
             {
                 "events": {"output_validation"},

@@ -283,6 +283,9 @@ def test_runs_are_listed_explained_and_waited_for(shell: Shell) -> None:
     listed = shell("runs", "list", "--status", "success", "--mine")
     assert run["id"] in listed.stdout
     assert "@appstrate/hello-world" in shell("runs").stdout
+    [narrow] = shell("runs", "list", "--limit", "1", COLUMNS="80").stdout.splitlines()
+    assert narrow.startswith(run["id"])
+    assert narrow.rstrip().endswith(f"@appstrate/hello-world #{run['runNumber']}")
 
     why = shell("runs", "why", run["id"])
     assert why.returncode == 0, why.stderr

@@ -61,6 +61,33 @@ async def test_a_launch_names_the_field(owner: Api, body: Any, fields: dict[str,
     assert answer.json["param"] == next(iter(fields))
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({}, "modelId is required"),
+        ({"modelId": None, "x": 1}, "x is not known here: leave it out"),
+        ({"modelId": 7}, "modelId must be a string or null, not an integer"),
+        ([], "the body must be an object, not a list"),
+        (
+            {"modelId": None, "generation": {"temperature": 7}},
+            "generation.temperature must be at most 1",
+        ),
+        (
+            {"modelId": None, "generation": {"reasoningLevel": "deep"}},
+            (
+                "generation.reasoningLevel must be one of "
+                "high, low, max, medium, minimal, off, xhigh, not 'deep'"
+            ),
+        ),
+    ],
+)
+async def test_what_is_wrong_is_said_in_a_sentence(owner: Api, body: Any, detail: str) -> None:
+    agent = await owner.new_agent("told")
+    answer = await owner.put(f"/api/agents/{agent}/model", body)
+
+    assert answer.json["detail"] == detail
+
+
 async def test_of_fields_sent_twice_the_last_counts(owner: Api) -> None:
     answer = await owner.request("POST", "/api/api-keys", data=b'{"name": "a", "name": "b"}')
 

@@ -236,3 +236,12 @@ async def test_only_signed_packages_come_in_where_signatures_are_required(strict
     assert (refused.status, refused.code) == (422, "bundle_signature_invalid")
     assert refused_alone.code == "bundle_signature_invalid"
     assert (taken.status, taken_alone.status) == (201, 201)
+
+
+async def test_a_bundle_sent_as_a_package_is_told_where_to_go(owner: Api) -> None:
+    bundle = agent_bundle(scope())
+    content = write_bundle(bundle.root, bundle.packages)
+    answer = await send(owner, content, "/api/packages/import")
+
+    assert (answer.status, answer.code) == (400, "missing_manifest")
+    assert "/api/packages/import-bundle" in answer.json["detail"]

@@ -36,6 +36,7 @@ async def test_a_launch_without_a_usable_model_is_refused_with_what_to_do(
         (Fail(404, "no such model"), "failed", "Check the model's id"),
         (Fail(429, "slow down", {"Retry-After": "0.01"}), "failed", "slow down"),
         (Raw(b"<html>Welcome</html>"), "failed", "web page"),
+        (Raw(b"data: {}\n\n", abort=True), "failed", "gave no whole answer: the answer broke off"),
         (Hang(), "timeout", "2"),
     ],
 )

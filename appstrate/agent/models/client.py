@@ -97,10 +97,9 @@ class Model:
                     raise await _refusal(response, parts)
                 return await self.wire.read(_events(parts))
             except ConnectionLost as error:
-                raise ModelError(
-                    f"the model API cannot be reached: {error}",
-                    absent=isinstance(error, NotConnected),
-                ) from None
+                absent = isinstance(error, NotConnected)
+                what = "cannot be reached" if absent else "gave no whole answer"
+                raise ModelError(f"the model API {what}: {error}", absent=absent) from None
             except (KeyError, TypeError, AttributeError, IndexError) as error:
                 what = f"the model API sent something that is no answer ({error!r})"
                 raise ModelError(what) from None
