@@ -124,3 +124,11 @@ async def test_ten_requests_may_wait_and_the_eleventh_is_answered(
     assert (await eleventh)["status"] in ("pending", "running")
     assert ended == ["cancelled"] * 10
     assert key_ended == again["status"] == "cancelled"
+
+
+async def test_an_agent_tells_of_its_last_run_as_the_run_does(owner: Api) -> None:
+    agent = await owner.new_agent("lately")
+    run = (await owner.launch(agent, {"modelId": "demo"})).json
+    last = (await owner.get(f"/api/packages/agents/{agent}")).json["last_run"]
+
+    assert (last["id"], last["started_at"]) == (run["id"], run["started_at"])
