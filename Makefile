@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev stop test check format bench bench-schedules docs lock packages clean
+.PHONY: help demo dev stop test check format bench bench-schedules bench-streams docs lock packages clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -53,6 +53,8 @@ bench-schedules: $(VENV)/.dev ## try schedules: 200 at once, and one every secon
 
 docs: $(VENV)/.dev ## write the pages of docs/ that are made from the code
 	PYTHONPATH=tests $(BIN)/python -m support.coverage
+bench-streams: $(VENV)/.dev ## try a thousand open streams
+	$(BIN)/python -m bench streams
 
 lock: $(VENV)/.dev ## resolve the dependencies anew
 	$(BIN)/python -m pip install --quiet uv

@@ -5,9 +5,9 @@ import os
 import platform
 import sys
 
+from bench import schedules, streams
 from bench.figures import Figure, table
 from bench.measures import measure
-from bench.schedules import trial
 from bench.system import model
 
 FIGURES = {
@@ -43,4 +43,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(trial() if sys.argv[1:] == ["schedules"] else main())
+    what = {"schedules": schedules.trial, "streams": streams.trial}
+    asyncio.run(what.get("".join(sys.argv[1:]), main)())

@@ -102,7 +102,7 @@ async def runs_at_once(
     listing = request("GET", "/api/agents", key)
     for n in range(rounds):
         meanwhile: list[float] = []
-        busy = asyncio.create_task(_keep_asking(system.url, listing, meanwhile))
+        busy = asyncio.create_task(keep_asking(system.url, listing, meanwhile))
 
         async def answered(mark: str) -> tuple[str, float]:
             began = time.perf_counter()
@@ -132,7 +132,7 @@ async def waiting_runs(
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     figures["waiting"].samples.append((system.memory() - before) / AT_ONCE)
-    *many, one = await _played(system, runs)
+    *many, one = await played(system, runs)
     await ingestion(figures, system, many)
     await streaming(figures, system, tenant, one)
     model.go.set()
@@ -151,7 +151,7 @@ async def ingestion(
         sent = 0
         while time.perf_counter() < deadline:
             sent += 1
-            status, answer = await connection.send(_event(run, sent))
+            status, answer = await connection.send(event(run, sent))
             assert status == 200, answer
         connection.close()
         return sent
@@ -179,7 +179,7 @@ async def streaming(
     delays: list[float] = []
     for number in range(1, 301):
         began = time.perf_counter()
-        await connection.send(_event(run, number))
+        await connection.send(event(run, number))
         delays.append((await asyncio.wait_for(seen.get(), 5) - began) * 1000)
         await asyncio.sleep(0.002)
     reading.cancel()
@@ -248,7 +248,7 @@ async def measure(figures: dict[str, Figure], model: Model) -> None:
             await reads(figures, system, tenant)
 
 
-async def _keep_asking(url: str, sent: bytes, times: list[float]) -> None:
+async def keep_asking(url: str, sent: bytes, times: list[float]) -> None:
     connection = await Connection(url).open()
     while True:
         began = time.perf_counter()
@@ -269,7 +269,7 @@ async def connect(system: System) -> asyncpg.Connection:
     )
 
 
-async def _played(system: System, runs: list[str]) -> list[PlayedRun]:
+async def played(system: System, runs: list[str]) -> list[PlayedRun]:
     """What it takes to speak for runs, read where the server keeps it."""
     connection = await connect(system)
     rows = await connection.fetch(
@@ -287,7 +287,7 @@ async def _played(system: System, runs: list[str]) -> list[PlayedRun]:
     ]
 
 
-def _event(run: PlayedRun, number: int) -> bytes:
+def event(run: PlayedRun, number: int) -> bytes:
     message_id, timestamp = str(uuid4()), str(int(time.time()))
     body = json.dumps(
         {
