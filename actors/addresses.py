@@ -8,6 +8,7 @@ from actors.agents import Agents
 from actors.audit import Audit
 from actors.database import Database
 from actors.extension_host import ExtensionHost
+from actors.files import Documents, FileSweeper, RunFiles, Uploads
 from actors.idempotency import Idempotency
 from actors.limiter import Limiter
 from actors.models import Credentials, Models
@@ -52,6 +53,10 @@ class Addresses:
     members: Address[Members]
     applications: Address[Applications]
     end_users: Address[EndUsers]
+    uploads: Address[Uploads]
+    documents: Address[Documents]
+    run_files: Address[RunFiles]
+    file_sweeper: Address[FileSweeper]
     packages: Address[Packages]
     artifacts: Address[Artifacts]
     publisher: Address[Publisher]

@@ -18,6 +18,8 @@ ScheduleId = NewType("ScheduleId", str)
 InstanceId = NewType("InstanceId", str)
 WebhookId = NewType("WebhookId", str)
 NotificationId = NewType("NotificationId", str)
+UploadId = NewType("UploadId", str)
+DocumentId = NewType("DocumentId", str)
 
 _ALPHANUMERIC = string.ascii_letters + string.digits
 
@@ -55,6 +57,16 @@ def new_webhook_id() -> WebhookId:
 def new_event_id() -> str:
     """`evt_` and a UUID, as what webhooks are told has."""
     return f"evt_{uuid4()}"
+
+
+def new_upload_id() -> UploadId:
+    """`upl_` and a UUID."""
+    return UploadId(f"upl_{uuid4()}")
+
+
+def new_document_id() -> DocumentId:
+    """`doc_` and a UUID."""
+    return DocumentId(f"doc_{uuid4()}")
 
 
 def new_user_id() -> UserId:

@@ -16,8 +16,11 @@ from appstrate.environment import Reader
 KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 SHORTEST_SECRET = 16
-SecretName = Literal["AUTH_SECRET", "RUN_TOKEN_SECRET", "CONNECTION_ENCRYPTION_KEY"]
-SECRETS: tuple[SecretName, ...] = ("AUTH_SECRET", "RUN_TOKEN_SECRET", "CONNECTION_ENCRYPTION_KEY")
+SecretName = Literal[
+    "AUTH_SECRET", "RUN_TOKEN_SECRET", "UPLOAD_SIGNING_SECRET", "CONNECTION_ENCRYPTION_KEY"
+]
+KEYRINGS: tuple[SecretName, ...] = ("RUN_TOKEN_SECRET", "UPLOAD_SIGNING_SECRET")
+SECRETS: tuple[SecretName, ...] = ("AUTH_SECRET", *KEYRINGS, "CONNECTION_ENCRYPTION_KEY")
 
 
 class Keys(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +28,7 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
 
     auth: tuple[str, ...]
     run_tokens: tuple[str, ...]
+    uploads: tuple[str, ...]
     encryption: dict[str, bytes]
     encryption_active: str
 
@@ -64,17 +68,17 @@ def read_keys(read: Reader, data_dir: Path, *, required: bool) -> tuple[Keys, tu
     keys = Keys(
         auth=(given.get("AUTH_SECRET", ""), *retired_auth.values()),
         run_tokens=tuple(given.get("RUN_TOKEN_SECRET", "").split(",")),
+        uploads=tuple(given.get("UPLOAD_SIGNING_SECRET", "").split(",")),
         encryption=encryption,
         encryption_active=active,
     )
     if 0 < len(given.get("AUTH_SECRET", "")) < SHORTEST_SECRET:
         spelled = "AUTH_SECRET" if "AUTH_SECRET" in read.variables else "BETTER_AUTH_SECRET"
         read.problem(spelled, f"needs at least {SHORTEST_SECRET} characters")
-    for key in keys.run_tokens if "RUN_TOKEN_SECRET" in given else ():
-        if len(key.strip()) < SHORTEST_SECRET:
-            read.problem(
-                "RUN_TOKEN_SECRET", f"each key needs at least {SHORTEST_SECRET} characters"
-            )
+    for name in KEYRINGS:
+        ring = given[name].split(",") if name in given else []
+        if any(len(key.strip()) < SHORTEST_SECRET for key in ring):
+            read.problem(name, f"each key needs at least {SHORTEST_SECRET} characters")
     return keys, generated
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from actors.accounts import AccessPolicy
 from actors.egress import Egress
+from actors.files import FileLimits
 from actors.models import SystemModels, read_system_models
 from actors.packages import BundleLimits, Policy, Trust, TrustedKey, public_key_problem
 from actors.retention import RetentionPolicy
@@ -79,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     event_limits: EventLimits
     trust: Trust
     bundle_limits: BundleLimits
+    files: FileLimits
     keys: Keys
     access: AccessPolicy
     claim: Claim | None
@@ -114,6 +116,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             body_limit=self.body_limit,
             trusted_hops=self.trusted_hops,
             rate_factor=self.rate_factor,
+            url=url,
             cookies=CookieSettings(
                 secrets=self.keys.auth,
                 secure=url.startswith("https:"),
@@ -187,6 +190,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         event_limits=read.strict("REMOTE_RUN_EVENT_LIMITS", EventLimits),
         trust=_trust(read),
         bundle_limits=_bundle_limits(read),
+        files=_files(read),
         keys=keys,
         access=access,
         claim=claim,
@@ -334,6 +338,28 @@ def _remote_limits(read: Reader) -> RemoteLimits:
         why = f"must not be more than REMOTE_RUN_SINK_MAX_TTL_SECONDS, which is {most}"
         read.problem("REMOTE_RUN_SINK_DEFAULT_TTL_SECONDS", why)
     return RemoteLimits(default_ttl=default, most_ttl=most)
+
+
+def _files(read: Reader) -> FileLimits:
+    usual, most = FileLimits(), 2**50
+
+    def bound(name: str, default: int, least: int = 1) -> int:
+        return read.integer(name, default, least=least, most=most)
+
+    def optional(name: str) -> int | None:
+        return bound(name, 1) if name in read.variables else None
+
+    return FileLimits(
+        file_bytes=bound("DOCUMENT_MAX_FILE_BYTES", usual.file_bytes),
+        input_files=bound("RUN_MAX_DOCUMENTS", usual.input_files),
+        input_bytes=bound("WORKSPACE_MAX_DOCS_BYTES", usual.input_bytes),
+        output_bytes=bound("RUN_MAX_OUTPUT_BYTES", usual.output_bytes),
+        org_bytes=optional("ORG_STORAGE_QUOTA_BYTES"),
+        retention_days=optional("DOCUMENT_RETENTION_DAYS"),
+        reuse_hours=read.integer("UPLOAD_RETENTION_HOURS", usual.reuse_hours, most=720),
+        staged_of_user=bound("UPLOAD_MAX_ACTIVE_PER_ACTOR", usual.staged_of_user),
+        staged_bytes_of_org=bound("UPLOAD_STAGING_MAX_BYTES_PER_ORG", usual.staged_bytes_of_org),
+    )
 
 
 def _folders(text: str | None) -> tuple[Path, ...]:

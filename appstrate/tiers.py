@@ -17,6 +17,7 @@ from actors.agents import Agents
 from actors.audit import Audit
 from actors.database import Database
 from actors.extension_host import ExtensionHost
+from actors.files import Documents, FileBlobs, FileSweeper, FileTokens, RunFiles, Uploads
 from actors.idempotency import Idempotency
 from actors.limiter import Limiter
 from actors.models import Credentials, Models, built_in
@@ -60,6 +61,7 @@ from adapters.local.sender import HttpSender
 from adapters.local.sidecar_pool import LocalSidecarPool
 from adapters.local.storage import LocalStorage
 from adapters.local.trial import Found, find_sandbox
+from adapters.postgres import files
 from adapters.postgres.accounts import PostgresAccountRecords
 from adapters.postgres.agents import PostgresSetupRecords
 from adapters.postgres.applications import PostgresApplicationRecords
@@ -83,6 +85,7 @@ from adapters.postgres.persistence import PostgresPersistenceRecords
 from adapters.postgres.pool import Pool
 from adapters.postgres.publications import PostgresPublicationRecords
 from adapters.postgres.retention import PostgresRetentionRecords
+from adapters.postgres.run_files import PostgresRunFileRecords
 from adapters.postgres.runs import PostgresRunRecords
 from adapters.postgres.schedules import PostgresScheduleRecords
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
@@ -113,6 +116,10 @@ class Plan:
     members: Callable[[], Members]
     applications: Callable[[], Applications]
     end_users: Callable[[], EndUsers]
+    uploads: Callable[[], Uploads]
+    documents: Callable[[], Documents]
+    run_files: Callable[[], RunFiles]
+    file_sweeper: Callable[[], FileSweeper]
     packages: Callable[[], Packages]
     artifacts: Callable[[], Artifacts]
     publisher: Callable[[], Publisher]
@@ -208,8 +215,11 @@ def in_process(
     vault = Vault(keys.encryption, keys.encryption_active)
     probe = HttpModelProbe(settings.egress)
     system_models = built_in(settings.system_models, vault.seal)
+    blobs = FileBlobs(at.storage, at.queue)
+    tokens = FileTokens(keys.uploads)
     secrets = RunSecrets(vault, keys.run_tokens)
-    runs, evidence = PostgresRunRecords(pool), PostgresEvidenceRecords(pool)
+    runs = PostgresRunRecords(pool, settings.files.org_bytes)
+    evidence = PostgresEvidenceRecords(pool)
     schedules = PostgresScheduleRecords(pool)
     rate = LaunchRate(at.limiter, settings.limits.per_org_global_rate_per_min)
     executions = PostgresExecutionRecords(pool)
@@ -226,6 +236,7 @@ def in_process(
             places=places,
             secrets=secrets,
             tool_result_bytes=settings.tool_result_bytes,
+            document_bytes=settings.files.file_bytes,
             heartbeat_seconds=settings.liveness.heartbeat,
         ),
         identity=identity,
@@ -245,11 +256,20 @@ def in_process(
         statistics=partial(Statistics, PostgresStatisticsRecords(pool)),
         accounts=partial(Accounts, PostgresAccountRecords(pool), settings.access),
         organizations=partial(
-            Organizations, PostgresOrganizationRecords(pool), at.accounts, settings.access
+            Organizations,
+            PostgresOrganizationRecords(pool, settings.files.org_bytes),
+            at.accounts,
+            settings.access,
         ),
         members=partial(Members, PostgresMemberRecords(pool), at.accounts, settings.access),
         applications=partial(Applications, PostgresApplicationRecords(pool), at.accounts),
         end_users=partial(EndUsers, PostgresEndUserRecords(pool), at.accounts),
+        uploads=partial(Uploads, files.PostgresUploadRecords(pool), blobs, tokens, settings.files),
+        documents=partial(Documents, files.PostgresDocumentRecords(pool), at.storage, tokens),
+        run_files=partial(
+            RunFiles, PostgresRunFileRecords(pool), blobs, at.storage, at.limiter, settings.files
+        ),
+        file_sweeper=partial(FileSweeper, files.PostgresSweepRecords(pool), at.storage, at.queue),
         packages=partial(
             Packages,
             packages,
@@ -340,6 +360,7 @@ def in_process(
             at.models,
             runs,
             persistence=at.persistence,
+            files=at.run_files,
             limits=settings.limits,
             inline_limits=settings.inline_limits,
         ),

@@ -85,10 +85,12 @@ from actors.runs.run_sink import Heartbeat as Heartbeat
 from actors.runs.run_sink import IdentifyRun as IdentifyRun
 from actors.runs.run_sink import IngestEvent as IngestEvent
 from actors.runs.run_sink import IngestReply as IngestReply
+from actors.runs.run_sink import KnownRun as KnownRun
 from actors.runs.run_sink import ModelRoute as ModelRoute
 from actors.runs.run_sink import ReadDefinition as ReadDefinition
 from actors.runs.run_sink import RunIdentity as RunIdentity
 from actors.runs.run_sink import RunSink as RunSink
+from actors.runs.run_sink import VerifyRun as VerifyRun
 from actors.runs.run_supervisor import AwaitIdle as AwaitIdle
 from actors.runs.run_supervisor import Capacity as Capacity
 from actors.runs.run_supervisor import ReadLiveRuns as ReadLiveRuns

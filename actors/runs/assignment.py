@@ -36,6 +36,7 @@ def environment(
     places: Callable[[], Places],
     secrets: RunSecrets,
     tool_result_bytes: int,
+    document_bytes: int,
     heartbeat_seconds: float,
 ) -> dict[str, str]:
     """The environment of a run. The model key is not in it: its place is taken by a token."""
@@ -51,6 +52,8 @@ def environment(
         "AGENT_TIMEOUT_SECONDS": f"{plan.timeout:g}",
         "RUNTIME_TOOLS_JSON": _json(plan.runtime_tools),
         "AGENT_SKILLS": str(len(plan.agent.parts)),
+        "AGENT_DOCUMENTS": str(len(plan.files)),
+        "DOCUMENT_MAX_FILE_BYTES": str(document_bytes),
         "MODEL_API": model.api_shape,
         "MODEL_ID": model.public_id,
         # A provider would tell who stands behind an alias.

@@ -77,10 +77,6 @@ def inline_problems(launch: InlineLaunch, limits: InlineLimits) -> list[FieldPro
     if RESERVED in (launch.wish.input or {}):
         message = "is the platform's own: use context_documents"
         problems.append(_problem(f"input.{RESERVED}", "invalid_input", message))
-    problems += [
-        _problem(f"context_documents[{n}]", "invalid_value", f"there is no document {document}")
-        for n, document in enumerate(launch.documents)
-    ]
     return problems
 
 

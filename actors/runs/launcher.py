@@ -10,9 +10,18 @@ from msgspec.structs import replace
 from actors.accounts import Caller
 from actors.agents import Agents, AgentSetup, ReadSetup
 from actors.agents.agents import check_proxy
+from actors.documents import as_object
+from actors.files import RunFiles, TakeFiles
 from actors.ids import PackageId, new_run_id
 from actors.models import ChooseModel, Generation, Models
-from actors.packages import AgentDefinition, Packages, ResolveAgent, ResolveInline, ShowVersion
+from actors.packages import (
+    AgentDefinition,
+    Manifest,
+    Packages,
+    ResolveAgent,
+    ResolveInline,
+    ShowVersion,
+)
 from actors.packages.manifest import integrations, parameters, runtime_tools
 from actors.persistence import Persistence, ReadSlots, viewer_of
 from actors.runs.inline import (
@@ -90,6 +99,7 @@ class Launcher(Actor):
         records: RunRecords,
         *,
         persistence: Address[Persistence],
+        files: Address[RunFiles],
         limits: RunLimits,
         inline_limits: InlineLimits,
     ) -> None:
@@ -99,6 +109,7 @@ class Launcher(Actor):
         self._models = models
         self._records = records
         self._persistence = persistence
+        self._files = files
         self._limits = limits
         self._inline_limits = inline_limits
 
@@ -147,7 +158,8 @@ class Launcher(Actor):
         launch = message.launch
         check_inline(launch, self._inline_limits)
         agent = await self._resolve_inline(message.caller, launch)
-        plan = await self._complete(message.caller, agent, launch.wish, AgentSetup(), here=here)
+        wish = replace(launch.wish, documents=launch.documents)
+        plan = await self._complete(message.caller, agent, wish, AgentSetup(), here=here)
         return replace(plan, inline=InlineAgent(manifest=launch.manifest, prompt=launch.prompt))
 
     async def _plan_remote(self, message: PlanRemote) -> RunPlan:
@@ -190,7 +202,8 @@ class Launcher(Actor):
 
     async def _check_inline(self, message: CheckInline) -> None:
         """Everything that a plan would be refused for, as far as one does not need the other."""
-        caller, launch, wish = message.caller, message.launch, message.launch.wish
+        caller, launch = message.caller, message.launch
+        wish = replace(launch.wish, documents=launch.documents)
         check_inline(launch, self._inline_limits)
         declared = integrations(launch.manifest)
         found = [
@@ -201,6 +214,9 @@ class Launcher(Actor):
         found += await asyncio.gather(
             _refusal(self._resolve_inline(caller, launch)),
             _refusal(self._models.ask(ChooseModel(caller=caller, model=wish.model))),
+            _refusal(
+                self._files.ask(replace(_files(caller, launch.manifest, wish), check_only=True))
+            ),
         )
         if refusals := [refusal for refusal in found if refusal is not None]:
             raise gathered(refusals)
@@ -223,6 +239,8 @@ class Launcher(Actor):
             model = replace(model, generation=wish.generation.over(model.generation))
         slots = await self._persistence.ask(ReadSlots(viewer=viewer_of(caller, agent.package)))
         timeout = run_timeout(agent.manifest, self._limits)
+        # Last, because their bytes are stored: nothing of what is asked for is refused after this.
+        taken = await self._files.ask(_files(caller, agent.manifest, replace(wish, input=values)))
         return RunPlan(
             run=new_run_id(),
             org=org,
@@ -231,10 +249,9 @@ class Launcher(Actor):
             end_user=caller.end_user,
             api_key=caller.api_key,
             agent=agent,
-            input=values,
-            prompt=render_prompt(
-                agent.prompt, agent.manifest, values, agent.skills, timeout, slots=slots
-            ),
+            input=taken.values,
+            files=taken.files,
+            prompt=render_prompt(agent, taken.values, taken.files, timeout, slots=slots),
             model=model,
             timeout=timeout,
             output_schema=parameters(agent.manifest, "output"),
@@ -245,6 +262,15 @@ class Launcher(Actor):
             connection_overrides=wish.connections or None,
             dependency_overrides=wish.dependencies or None,
         )
+
+
+def _files(caller: Caller, manifest: Manifest, wish: Wish) -> TakeFiles:
+    return TakeFiles(
+        caller=caller,
+        parameters=as_object(manifest.get("input")),
+        values=wish.input or {},
+        extra=wish.documents,
+    )
 
 
 async def _refusal(work: Awaitable[object]) -> Refusal | None:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from actors.files import InputFile
 from actors.ids import (
     ApiKeyId,
     ApplicationId,
@@ -60,6 +61,7 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     dependency_overrides: dict[str, str] | None = None
     inline: InlineAgent | None = None
     fire: ScheduledFire | None = None
+    files: list[InputFile] = msgspec.field(default_factory=list[InputFile])
     origin: Literal["platform", "remote"] = "platform"
     context_snapshot: dict[str, Any] | None = None
 

@@ -10,18 +10,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.documents import as_list, as_object
-from actors.packages import Manifest, SkillFacts
+from actors.files import InputFile, human_size
+from actors.packages import AgentDefinition, Manifest, SkillFacts
 from actors.packages.manifest import parameters
 from actors.persistence import CHECKPOINT
+from actors.schemas import is_file_field
 
 INPUT_LIMIT = 4000
 
 
 def render_prompt(
-    agent_prompt: str,
-    manifest: Manifest,
+    agent: AgentDefinition,
     values: Mapping[str, Any],
-    skills: Sequence[SkillFacts],
+    files: Sequence[InputFile],
     timeout: float,
     *,
     slots: Mapping[str, Any] | None = None,
@@ -31,16 +32,18 @@ def render_prompt(
     `slots` is what earlier runs have pinned, by key.
     """
     sections = [
-        _system(manifest),
+        _system(agent.manifest),
         _environment(timeout),
         _communication(),
-        _skills(skills),
-        _input(manifest, values),
+        _skills(agent.skills),
+        _input(agent.manifest, values),
+        _documents(files),
         _checkpoint(slots or {}),
         _pinned(slots or {}),
-        _output(manifest),
+        _deliverables(),
+        _output(agent.manifest),
     ]
-    return "\n\n".join([*filter(None, sections), "---", agent_prompt])
+    return "\n\n".join([*filter(None, sections), "---", agent.prompt])
 
 
 def _system(manifest: Manifest) -> str:
@@ -56,7 +59,8 @@ def _environment(timeout: float) -> str:
     return (
         "## Environment\n\n"
         f"- You have {timeout:g} seconds, tool calls included.\n"
-        "- The current directory is your workspace. Nothing in it is kept after the run."
+        "- The current directory is your workspace. Only what lies in `./outputs/` is kept after "
+        "the run."
     )
 
 
@@ -85,6 +89,7 @@ def _input(manifest: Manifest, values: Mapping[str, Any]) -> str:
     properties = as_object(schema.get("properties"))
     required = as_list(schema.get("required"))
     names = [*properties, *(name for name in values if name not in properties)]
+    names = [name for name in names if not is_file_field(as_object(properties.get(name)))]
     if not names:
         return ""
     lines: list[str] = []
@@ -113,6 +118,24 @@ def _pinned(slots: Mapping[str, Any]) -> str:
         if key != CHECKPOINT
     ]
     return "\n\n".join(["## Pinned Slots", *parts]) if parts else ""
+
+
+def _documents(files: Sequence[InputFile]) -> str:
+    if not files:
+        return ""
+    lines = [
+        f"- {_quoted(f'./documents/{file.workspace_name}')} ({file.mime}, {human_size(file.size)})"
+        for file in files
+    ]
+    return "\n".join(["## Documents", "", "Files that came with the input:", "", *lines])
+
+
+def _deliverables() -> str:
+    return (
+        "## Deliverables\n\n"
+        "Files for whoever asked go into `./outputs/`, under telling names in kebab-case. What "
+        "lies there when the run ends is delivered."
+    )
 
 
 def _output(manifest: Manifest) -> str:

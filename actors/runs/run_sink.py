@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, assert_never
 import msgspec
 
 from actors.events import RunMetered, RunTotals
-from actors.ids import OrgId, RunId
+from actors.ids import ApplicationId, OrgId, PackageId, RunId
 from actors.limiter import Limiter, Rule, TakeTurn
 from actors.models import ChosenModel
 from actors.packages import AgentDefinition
@@ -72,6 +72,21 @@ class ReadDefinition(Request["RunSink", AgentDefinition], frozen=True, kw_only=T
     signed: SignedRequest
 
 
+class KnownRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Which run has signed a request, and whose it is."""
+
+    run: RunId
+    org: OrgId
+    application: ApplicationId
+    package: PackageId | None
+
+
+class VerifyRun(Request["RunSink", KnownRun], frozen=True, kw_only=True):
+    """Make sure that a request comes from the run it says; refuses as every signed one does."""
+
+    signed: SignedRequest
+
+
 class ModelRoute(msgspec.Struct, frozen=True, kw_only=True):
     """Where a run's model calls go: to whose model, with what input for a script."""
 
@@ -116,6 +131,7 @@ RunSinkMessage: TypeAlias = (
     | FinalizeRun
     | Heartbeat
     | ReadDefinition
+    | VerifyRun
     | AuthorizeModelCall
     | IdentifyRun
     | AuthorizeEgress
@@ -166,6 +182,8 @@ class RunSink(Actor):
                 return await self._heartbeat(message.signed)
             case ReadDefinition():
                 return await self._definition(message.signed)
+            case VerifyRun():
+                return await self._known_run(message.signed)
             case AuthorizeModelCall():
                 return await self._model_route(message.token)
             case IdentifyRun():
@@ -220,6 +238,12 @@ class RunSink(Actor):
         if plan is None:
             raise self._closed(signed.run)
         return plan.agent
+
+    async def _known_run(self, signed: SignedRequest) -> KnownRun:
+        facts = await self._verified(signed)
+        return KnownRun(
+            run=facts.run, org=facts.org, application=facts.application, package=facts.package
+        )
 
     async def _model_route(self, token: str) -> ModelRoute:
         run = self._secrets.run_of(token)

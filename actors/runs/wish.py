@@ -15,7 +15,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     `rerun_from` takes the input of an earlier run of the same agent. A `model` of None is the
     agent's or the organization's. `dependencies` replaces the ranges of skills: a range, a tag, a
-    version or `draft`. The runner's name and kind are recorded as they are.
+    version or `draft`. `documents` are the URIs of further ones to be read. The runner's name and
+    kind are recorded as they are.
     """
 
     input: dict[str, Any] | None = None
@@ -25,6 +26,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     proxy: str | None = None
     connections: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     dependencies: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    documents: list[str] = msgspec.field(default_factory=list[str])
     runner_name: str | None = None
     runner_kind: str | None = None
 

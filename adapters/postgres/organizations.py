@@ -23,8 +23,9 @@ INVITATION = "i.id, i.email, i.role, i.token, i.expires_at, i.created_at"
 class PostgresOrganizationRecords:
     """`OrganizationRecords` over the pool."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, org_bytes: int | None = None) -> None:
         self._pool = pool
+        self._org_bytes = org_bytes
 
     async def add_organization(
         self, owner: UserId, org: OrgId, name: str, slug: str, application: ApplicationId
@@ -74,7 +75,7 @@ class PostgresOrganizationRecords:
             storage=StorageUse(
                 used_bytes=row["documents_bytes_used"],
                 limit_bytes=limit,
-                effective_limit_bytes=limit,
+                effective_limit_bytes=self._org_bytes if limit is None else limit,
             ),
             members=[Member(**dict(each)) for each in members],
             invitations=[Invitation(**dict(each)) for each in invitations],

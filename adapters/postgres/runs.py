@@ -12,6 +12,7 @@ from actors.ids import ApplicationId, OrgId, PackageId, RunId
 from actors.packages import split_name
 from actors.persistence import Viewer
 from actors.runs import (
+    DocumentCounts,
     Effects,
     Ended,
     Ingested,
@@ -29,6 +30,7 @@ from actors.runs import (
 from adapters.postgres.notifications import notify
 from adapters.postgres.pool import Pool, refusing_deleted
 from adapters.postgres.run_deletion import delete_run, delete_runs
+from adapters.postgres.run_files import add_inputs
 from adapters.postgres.run_sink import abandon, finalize, ingest
 from adapters.postgres.webhooks import tell_webhooks
 
@@ -46,6 +48,7 @@ COLUMNS = f"""
     r.version_label, r.version_ref, r.model_label, r.model_source, r.model_credential_id,
     r.runner_name, r.runner_kind, r.started_at, r.completed_at, r.duration, r.generation,
     r.generation_override, r.connection_overrides, r.dependency_overrides, r.proxy_label,
+    r.documents_in, r.documents_out, r.primary_document_id,
     r.context_snapshot, r.package_ephemeral, r.schedule_id, u.name AS user_name,
     k.name AS api_key_name, sc.name AS schedule_name, r.end_user_id, e.name AS end_user_name
 """
@@ -59,8 +62,9 @@ NAMES = """
 class PostgresRunRecords:
     """`RunRecords` over the pool."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, org_bytes: int | None = None) -> None:
         self._pool = pool
+        self._org_bytes = org_bytes
 
     @refusing_deleted
     async def launch(
@@ -71,60 +75,18 @@ class PostgresRunRecords:
         first: LogEntry,
         most_pending: int,
     ) -> tuple[Run, LogLine] | None:
-        scope, name = split_name(plan.package)
-        model = plan.model
-        row = await self._pool.fetchrow(
-            f"""
-            WITH counter AS (
-                INSERT INTO run_counters
-                SELECT $3, CASE WHEN $27::json IS NULL THEN $4 ELSE '@inline' END, 1
-                WHERE $26 > (SELECT count(*) FROM runs WHERE org_id = $2 AND status = 'pending')
-                ON CONFLICT (application_id, package_id)
-                DO UPDATE SET last_number = run_counters.last_number + 1
-                RETURNING last_number
-            ), fire AS (
-                UPDATE schedule_fires SET state = 'fired', run_id = $1, lease_until = NULL
-                WHERE schedule_id = $33 AND due_at = $34 AND state = 'due'
-                    AND EXISTS (SELECT FROM counter)
-                RETURNING schedule_id
-            ), last AS (
-                UPDATE schedules SET last_run_at = now() FROM fire WHERE id = fire.schedule_id
-            ), r AS (
-                INSERT INTO runs (id, org_id, application_id, package_id, agent_scope, agent_name,
-                    run_number, user_id, api_key_id, input, version_label, version_ref,
-                    model_label, model_source, model_credential_id, runner_name, runner_kind,
-                    plan, output_schema, inline_manifest, inline_prompt, package_ephemeral,
-                    generation, generation_override, connection_overrides, dependency_overrides,
-                    schedule_id, run_origin, context_snapshot, end_user_id)
-                SELECT $1, $2, $3, CASE WHEN $27::json IS NULL THEN $4 END, $5, $6, last_number,
-                       $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $27, $28,
-                       $27 IS NOT NULL, $29, $30, $31, $32, $33, $35, $36, $37
-                FROM counter
-                WHERE $34::timestamptz IS NULL OR EXISTS (SELECT FROM fire)
-                RETURNING *
-            ), sink AS (
-                INSERT INTO run_sinks (run_id, org_id, secret_encrypted, expires_at, log_position)
-                SELECT id, org_id, $19, $20, 1 FROM r
-            ), line AS (
-                INSERT INTO run_logs (run_id, org_id, position, type, level, event, message, data)
-                SELECT id, org_id, 1, $21, $22, $23, $24, $25 FROM r
-                RETURNING id AS line_id, created_at AS line_created_at
+        pool = self._pool
+        async with pool.transaction() if plan.files else pool.connection() as connection:
+            row = await _launch(
+                connection,
+                plan,
+                sealed_secret,
+                expires_at,
+                first=first,
+                most_pending=most_pending,
             )
-            SELECT {WHOLE}, line.* FROM r CROSS JOIN line {NAMES}
-            """,
-            *(plan.run, plan.org, plan.application, plan.package, scope, name, plan.user),
-            *(plan.api_key, plan.input, plan.agent.version_label, plan.agent.version_ref),
-            *((model.label, model.source, model.org_credential) if model else (None, None, None)),
-            *(plan.runner_name, plan.runner_kind, plan, plan.output_schema),
-            *(sealed_secret, expires_at),
-            *(first.type, first.level, first.event, first.message, first.data),
-            most_pending,
-            *((plan.inline.manifest, plan.inline.prompt) if plan.inline else (None, None)),
-            *(plan.generation, plan.generation_override),
-            *(plan.connection_overrides, plan.dependency_overrides),
-            *((plan.fire.schedule, plan.fire.due_at) if plan.fire else (None, None)),
-            *(plan.origin, plan.context_snapshot, plan.end_user),
-        )
+            if row is not None and plan.files:
+                await add_inputs(connection, plan, self._org_bytes)
         if row is None:
             return None
         line = LogLine(
@@ -288,6 +250,71 @@ class PostgresRunRecords:
         return [LogLine(**dict(row)) for row in rows]
 
 
+async def _launch(
+    connection: asyncpg.Connection,
+    plan: RunPlan,
+    sealed_secret: str,
+    expires_at: datetime,
+    *,
+    first: LogEntry,
+    most_pending: int,
+) -> asyncpg.Record | None:
+    scope, name = split_name(plan.package)
+    model = plan.model
+    return await connection.fetchrow(
+        f"""
+        WITH counter AS (
+            INSERT INTO run_counters
+            SELECT $3, CASE WHEN $27::json IS NULL THEN $4 ELSE '@inline' END, 1
+            WHERE $26 > (SELECT count(*) FROM runs WHERE org_id = $2 AND status = 'pending')
+            ON CONFLICT (application_id, package_id)
+            DO UPDATE SET last_number = run_counters.last_number + 1
+            RETURNING last_number
+        ), fire AS (
+            UPDATE schedule_fires SET state = 'fired', run_id = $1, lease_until = NULL
+            WHERE schedule_id = $33 AND due_at = $34 AND state = 'due'
+                AND EXISTS (SELECT FROM counter)
+            RETURNING schedule_id
+        ), last AS (
+            UPDATE schedules SET last_run_at = now() FROM fire WHERE id = fire.schedule_id
+        ), r AS (
+            INSERT INTO runs (id, org_id, application_id, package_id, agent_scope, agent_name,
+                run_number, user_id, api_key_id, input, version_label, version_ref,
+                model_label, model_source, model_credential_id, runner_name, runner_kind,
+                plan, output_schema, inline_manifest, inline_prompt, package_ephemeral,
+                generation, generation_override, connection_overrides, dependency_overrides,
+                schedule_id, run_origin, context_snapshot, end_user_id, documents_in)
+            SELECT $1, $2, $3, CASE WHEN $27::json IS NULL THEN $4 END, $5, $6, last_number,
+                   $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $27, $28,
+                   $27 IS NOT NULL, $29, $30, $31, $32, $33, $35, $36, $37, $38
+            FROM counter
+            WHERE $34::timestamptz IS NULL OR EXISTS (SELECT FROM fire)
+            RETURNING *
+        ), sink AS (
+            INSERT INTO run_sinks (run_id, org_id, secret_encrypted, expires_at, log_position)
+            SELECT id, org_id, $19, $20, 1 FROM r
+        ), line AS (
+            INSERT INTO run_logs (run_id, org_id, position, type, level, event, message, data)
+            SELECT id, org_id, 1, $21, $22, $23, $24, $25 FROM r
+            RETURNING id AS line_id, created_at AS line_created_at
+        )
+        SELECT {WHOLE}, line.* FROM r CROSS JOIN line {NAMES}
+        """,
+        *(plan.run, plan.org, plan.application, plan.package, scope, name, plan.user),
+        *(plan.api_key, plan.input, plan.agent.version_label, plan.agent.version_ref),
+        *((model.label, model.source, model.org_credential) if model else (None, None, None)),
+        *(plan.runner_name, plan.runner_kind, plan, plan.output_schema),
+        *(sealed_secret, expires_at),
+        *(first.type, first.level, first.event, first.message, first.data),
+        most_pending,
+        *((plan.inline.manifest, plan.inline.prompt) if plan.inline else (None, None)),
+        *(plan.generation, plan.generation_override),
+        *(plan.connection_overrides, plan.dependency_overrides),
+        *((plan.fire.schedule, plan.fire.due_at) if plan.fire else (None, None)),
+        *(plan.origin, plan.context_snapshot, plan.end_user, len(plan.files)),
+    )
+
+
 async def _ended(
     connection: asyncpg.Connection, run: RunId, lines: list[LogLine] | None, now: datetime
 ) -> Ended | None:
@@ -315,4 +342,5 @@ def read_plan(document: Any, run: RunId) -> RunPlan | None:
 def read_run(row: asyncpg.Record) -> Run:
     """A run from its columns."""
     fields: dict[str, Any] = pick(Run, row)
-    return Run(**fields)
+    counts = DocumentCounts(input=row["documents_in"], output=row["documents_out"])
+    return Run(**fields, document_counts=counts)

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import h11
 
 READ_SIZE = 65_536
+PIECE = 256 * 1024
 
 
 class ConnectionLost(Exception):  # noqa: N818 - a condition, told apart from answers
@@ -45,7 +47,7 @@ class Connection:
         self._turn = asyncio.Lock()
 
     async def request(
-        self, method: str, path: str, headers: dict[str, str], body: bytes = b""
+        self, method: str, path: str, headers: dict[str, str], body: bytes | Path = b""
     ) -> tuple[Response, bytes]:
         """Send a request and read the whole answer. Raises `ConnectionLost`."""
         content = bytearray()
@@ -59,7 +61,7 @@ class Connection:
         return response, bytes(content)
 
     async def stream(
-        self, method: str, path: str, headers: dict[str, str], body: bytes = b""
+        self, method: str, path: str, headers: dict[str, str], body: bytes | Path = b""
     ) -> AsyncGenerator[Response | bytes, None]:
         """Send a request; yields the head of the answer, then its body as it comes."""
         exchange = self._exchange(method, path, headers, body)
@@ -68,7 +70,7 @@ class Connection:
                 yield part
 
     async def _exchange(
-        self, method: str, path: str, headers: dict[str, str], body: bytes
+        self, method: str, path: str, headers: dict[str, str], body: bytes | Path
     ) -> AsyncGenerator[Response | bytes, None]:
         complete = False
         try:
@@ -98,7 +100,9 @@ class Connection:
         finally:
             self._finish(complete=complete)
 
-    async def _send(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+    async def _send(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | Path
+    ) -> None:
         if self._writer is None:
             try:
                 self._reader, self._writer = await asyncio.wait_for(
@@ -109,8 +113,12 @@ class Connection:
             self._protocol = h11.Connection(h11.CLIENT)
         writer = self._writer
         assert writer is not None
-        head = [("Host", self._netloc), ("Content-Length", str(len(body))), *headers.items()]
+        size = len(body) if isinstance(body, bytes) else _size(body)
+        head = [("Host", self._netloc), ("Content-Length", str(size)), *headers.items()]
         request = h11.Request(method=method, target=path, headers=head)
+        if not isinstance(body, bytes):
+            await self._send_file(writer, request, body, size)
+            return
         data = [self._protocol.send(request)]
         if body:
             data.append(self._protocol.send(h11.Data(data=body)))
@@ -118,6 +126,26 @@ class Connection:
         writer.write(b"".join(part for part in data if part))
         with contextlib.suppress(OSError):  # what went wrong shows when the answer is read
             await writer.drain()
+
+    async def _send_file(
+        self, writer: asyncio.StreamWriter, request: h11.Request, body: Path, size: int
+    ) -> None:
+        """Send a request whose body is a file, in pieces; stop when nobody takes them any more."""
+        writer.write(self._protocol.send(request) or b"")
+        with body.open("rb") as file:
+            while size:
+                piece = await asyncio.to_thread(file.read, min(size, PIECE))
+                if not piece:
+                    raise ConnectionLost("the file became shorter while it was sent")
+                size -= len(piece)
+                writer.write(self._protocol.send(h11.Data(data=piece)) or b"")
+                try:
+                    await asyncio.wait_for(writer.drain(), self._idle_seconds)
+                except OSError:
+                    return  # it was refused: the answer says why
+                except TimeoutError:
+                    raise ConnectionLost(f"{self._netloc} takes nothing any more") from None
+        writer.write(self._protocol.send(h11.EndOfMessage()) or b"")
 
     async def _next_event(self) -> object:
         ended = False
@@ -154,3 +182,7 @@ class Connection:
         if self._writer is not None:
             self._writer.close()
         self._reader = self._writer = None
+
+
+def _size(body: Path) -> int:
+    return body.stat().st_size

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from appstrate.agent.documents import Documents
 from appstrate.agent.hardening import kill_descendants
 from appstrate.agent.loop import Ending, Loop
 from appstrate.agent.models.turn import Tool
@@ -20,6 +21,7 @@ from appstrate.agent.toolbox import Toolbox
 from appstrate.agent.tools.files import file_tools
 from appstrate.agent.tools.memory import Memory, note_tool, pin_tool
 from appstrate.agent.tools.past import past_tools
+from appstrate.agent.tools.publish import publish_tool
 from appstrate.agent.tools.runtime import Output, log_tool
 from appstrate.agent.tools.search import search_tools
 from appstrate.agent.tools.shell import shell_tool
@@ -28,7 +30,7 @@ from appstrate.agent.workspace import BundleError, unpack_skills
 SECRETS = ("APPSTRATE_SINK_URL", "APPSTRATE_SINK_FINALIZE_URL", "APPSTRATE_SINK_SECRET")
 # What the programs of a run find their way to the internet by.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-HERE = ("output", "log", "note", "pin")
+HERE = ("output", "log", "note", "pin", "publish_document")
 
 
 def run_assignment() -> None:
@@ -70,9 +72,10 @@ async def _carry_out(settings: Settings, began: float) -> int:
     os.chdir(workspace)
     sink = Sink(settings)
     sink.progress(f"runtime starting ({_since(began)}ms cold start)", {"boot": True})
-    if settings.skills:
+    if settings.skills or settings.documents:
         sink.start()
-    problem = await _prepare(settings, sink, workspace)
+    documents = Documents(settings, sink, workspace)
+    problem = await _prepare(settings, sink, documents, workspace)
     memory = Memory()
     if problem is not None:
         sink.start()
@@ -82,7 +85,8 @@ async def _carry_out(settings: Settings, began: float) -> int:
         took = _since(began)
         ready = {"boot": True, "bundleLoaded": settings.skills > 0, "bootDurationMs": took}
         sink.progress(f"runtime ready in {took}ms", ready)
-        report = await _run_loop(settings, sink, workspace, memory)
+        report = await _run_loop(settings, sink, workspace, memory, documents)
+        report |= await _sweep(sink, documents)
     report |= {"memories": memory.notes, "pinned": memory.pinned, "logs": []}
     report["durationMs"] = _since(began)
     try:
@@ -93,12 +97,16 @@ async def _carry_out(settings: Settings, began: float) -> int:
     return 0 if problem is None else 1
 
 
-async def _prepare(settings: Settings, sink: Sink, workspace: Path) -> str | None:
+async def _prepare(
+    settings: Settings, sink: Sink, documents: Documents, workspace: Path
+) -> str | None:
     """Set the workspace up; a sentence when that is impossible."""
     try:
         git = workspace / ".git"
         git.mkdir(exist_ok=True)
         (git / "HEAD").write_text("ref: refs/heads/main\n")
+        if settings.documents and (files := await documents.fetch()):
+            sink.progress("documents fetched", {"boot": True, "documents": files})
         if not settings.skills:
             return None
         response, bundle = await sink.get("/workspace")
@@ -113,10 +121,20 @@ async def _prepare(settings: Settings, sink: Sink, workspace: Path) -> str | Non
     return None
 
 
+async def _sweep(sink: Sink, documents: Documents) -> dict[str, Any]:
+    """Publish what the run has left; it never fails a run."""
+    try:
+        artifacts = await documents.sweep()
+    except Exception as error:  # noqa: BLE001 - whatever a workspace has in store
+        sink.progress(f"the outputs were not published: {error}", level="warn")
+        return {}
+    return {} if artifacts is None else {"artifacts": artifacts}
+
+
 async def _run_loop(
-    settings: Settings, sink: Sink, workspace: Path, memory: Memory
+    settings: Settings, sink: Sink, workspace: Path, memory: Memory, documents: Documents
 ) -> dict[str, Any]:
-    loop = Loop(settings, sink, _toolbox(settings, sink, workspace, memory))
+    loop = Loop(settings, sink, _toolbox(settings, sink, workspace, memory, documents))
     working = asyncio.ensure_future(loop.run())
     # After the loop's own task: the model is asked before anything is told.
     sink.start()
@@ -146,7 +164,9 @@ async def _run_loop(
     )
 
 
-def _toolbox(settings: Settings, sink: Sink, workspace: Path, memory: Memory) -> Toolbox:
+def _toolbox(
+    settings: Settings, sink: Sink, workspace: Path, memory: Memory, documents: Documents
+) -> Toolbox:
     chosen = settings.runtime_tools
     for name in chosen:
         if name not in HERE:
@@ -163,6 +183,8 @@ def _toolbox(settings: Settings, sink: Sink, workspace: Path, memory: Memory) ->
         tools.append(note_tool(sink, memory))
     if "pin" in chosen:
         tools.append(pin_tool(sink, memory))
+    if "publish_document" in chosen:
+        tools.append(publish_tool(documents, workspace))
     output = Output(settings.output_schema, sink) if "output" in chosen else None
     return Toolbox(tools, output, sink, settings.tool_result_limit)
 

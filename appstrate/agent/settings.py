@@ -58,6 +58,8 @@ class Settings:
     sink_finalize_url: str
     sink_secret: str
     tool_result_limit: int
+    documents: int
+    document_bytes: int
     heartbeat: float = 15.0
     platform_url: str
 
@@ -143,6 +145,9 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         sink_finalize_url=read.url("APPSTRATE_SINK_FINALIZE_URL"),
         sink_secret=read.text("APPSTRATE_SINK_SECRET"),
         tool_result_limit=int(read.number("TOOL_RESULT_BYTE_LIMIT") or 2048),
+        # Who does not tell how many there are is asked for them.
+        documents=int(variables.get("AGENT_DOCUMENTS") != "0"),
+        document_bytes=int(read.number("DOCUMENT_MAX_FILE_BYTES") or 100 * 2**20),
         heartbeat=read.number("RUN_HEARTBEAT_INTERVAL_SECONDS") or 15.0,
         platform_url=read.url("PLATFORM_API_URL") if variables.get("PLATFORM_API_URL") else "",
     )

@@ -43,6 +43,7 @@ class Sink:
         self._secret = settings.sink_secret.encode()
         self._heartbeat = settings.heartbeat
         self._events_path = urlsplit(settings.sink_url).path
+        self.base = self._events_path.removesuffix("/events")
         self._finalize_path = urlsplit(settings.sink_finalize_url).path
         self._connection = Connection(settings.sink_url)
         self._beats = Connection(settings.sink_url)
@@ -104,8 +105,7 @@ class Sink:
 
     async def get(self, path: str) -> tuple[Response, bytes]:
         """A signed GET below the run's own routes, tried again while the platform is busy."""
-        base = self._events_path.removesuffix("/events")
-        return await self._signed("GET", f"{base}{path}", b"")
+        return await self._signed("GET", f"{self.base}{path}", b"")
 
     async def finalize(self, report: dict[str, Any]) -> None:
         """Wait until every event has arrived, then report the end of the run."""
@@ -159,7 +159,7 @@ class Sink:
         while True:
             await asyncio.sleep(self._heartbeat * random.uniform(0.85, 1.15))
             with contextlib.suppress(ConnectionLost):
-                headers = self._headers(b"{}", new_id())
+                headers = self.headers(b"{}", new_id())
                 response, answer = await self._beats.request("POST", path, headers, b"{}")
                 if response.status == 410:
                     self._close(answer)
@@ -171,7 +171,7 @@ class Sink:
         wait, deadline = FIRST_BACKOFF, time.monotonic() + self._patience()
         while True:
             try:
-                headers = self._headers(body, message_id)
+                headers = self.headers(body, message_id)
                 response, answer = await self._connection.request(method, path, headers, body)
             except ConnectionLost as error:
                 problem = str(error)
@@ -189,7 +189,8 @@ class Sink:
         """How long to go on trying from now."""
         return max(GIVE_UP_SECONDS, self._until - time.monotonic())
 
-    def _headers(self, body: bytes, message_id: str) -> dict[str, str]:
+    def headers(self, body: bytes, message_id: str) -> dict[str, str]:
+        """The headers that sign a request with this body."""
         timestamp = str(int(time.time()))
         signed = b".".join((message_id.encode(), timestamp.encode(), body))
         digest = hmac.digest(self._secret, signed, hashlib.sha256)

@@ -17,7 +17,7 @@ from appstrate.http.call import Handler, Route
 from appstrate.http.client import TRUSTED_HOPS
 from appstrate.http.codec import check_text
 from appstrate.http.cors import Cors
-from appstrate.http.endpoint import ADDRESSES, COOKIES, REQUEST_ID, VERSION, endpoint, refused
+from appstrate.http.endpoint import ADDRESSES, COOKIES, REQUEST_ID, URL, VERSION, endpoint, refused
 from appstrate.http.frames import STREAMS, Streams
 from appstrate.http.gate import GATE, Gate
 from appstrate.http.limits import FACTOR, sign_allowance
@@ -42,6 +42,7 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     cookies: CookieSettings
     body_limit: int
+    url: str
     trusted_hops: int = 0
     rate_factor: int = 1
 
@@ -56,6 +57,7 @@ def build_application(
     application[GATE] = gate
     application[TRUSTED_HOPS] = settings.trusted_hops
     application[FACTOR] = settings.rate_factor
+    application[URL] = settings.url
     application.on_response_prepare.append(_sign)
     application[REQUESTS] = RequestCounts()
     streams = application[STREAMS] = Streams()

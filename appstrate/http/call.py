@@ -80,6 +80,7 @@ class Call:
     request_id: str
     body_limit: int
     route: "Route"
+    url: str = ""
     authentication: Authentication | None = None
     acting: Caller | None = None
     headers: dict[str, str] = field(default_factory=dict)

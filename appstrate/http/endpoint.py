@@ -8,7 +8,7 @@ from actors.addresses import Addresses
 from actors.runtime import Refusal
 from appstrate.http.audit import note
 from appstrate.http.auth import Cookies, authenticate, is_dead_session
-from appstrate.http.call import Call, Handler, Page, Route
+from appstrate.http.call import Call, Handler, Page, Route, Scope
 from appstrate.http.codec import check_length, decode_body, json_response
 from appstrate.http.gate import GATE
 from appstrate.http.idempotency import once
@@ -17,9 +17,11 @@ from appstrate.http.problems import problem_response
 from appstrate.http.versions import choose_version
 
 ADDRESSES: web.AppKey[Addresses] = web.AppKey("addresses", Addresses)
+URL: web.AppKey[str] = web.AppKey("url", str)
 COOKIES: web.AppKey[Cookies] = web.AppKey("cookies", Cookies)
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 VERSION: web.RequestKey[str] = web.RequestKey("version", str)
+SCOPE: web.RequestKey[Scope] = web.RequestKey("scope", Scope)
 IGNORED_LIMIT = 1000
 
 
@@ -33,6 +35,7 @@ def endpoint(route: Route, body_limit: int, rate_factor: int = 1) -> Handler:
     rule = rule_of(route, rate_factor)
 
     async def serve(request: web.Request) -> web.StreamResponse:
+        request[SCOPE] = route.scope
         request.app[GATE].admit(route)
         if route.body is not None:
             check_length(request, body_limit)
@@ -43,6 +46,7 @@ def endpoint(route: Route, body_limit: int, rate_factor: int = 1) -> Handler:
             request_id=request[REQUEST_ID],
             body_limit=body_limit,
             route=route,
+            url=request.app[URL],
         )
         found = call.authentication = await authenticate(request, at, cookies, route.scope)
         chosen = found.caller.api_version if found is not None else None
@@ -83,6 +87,8 @@ def refused(request: web.Request, refusal: Refusal) -> web.Response:
     """The answer to a refused request; a cookie that is of no use any more is taken back."""
     response = problem_response(refusal, request[REQUEST_ID])
     cookies = request.app[COOKIES]
-    if is_dead_session(refusal, request, cookies):
+    # What else a public route looks at, a link's token say, has nothing to do with the session.
+    is_public = request.get(SCOPE) is Scope.PUBLIC
+    if not is_public and is_dead_session(refusal, request, cookies):
         cookies.clear(response)
     return response

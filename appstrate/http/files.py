@@ -1,8 +1,10 @@
 """Bodies that are files: uploads as they arrive, downloads as they are read."""
 
+import re
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.multipart import MultipartReader
 
@@ -11,7 +13,43 @@ from actors.storage import Blob
 from appstrate.http.call import Call, Fingerprint
 
 CHUNK = 64 * 1024
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 DAMAGED = (ValueError, AssertionError, HttpProcessingError, ConnectionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A range of bytes that was asked for, within what there is."""
+
+    start: int
+    length: int
+
+    @property
+    def last(self) -> int:
+        """Its last byte, as headers count."""
+        return self.start + self.length - 1
+
+
+def asked_part(request: web.Request, size: int, tag: str) -> Part | None:
+    """The one range a request asks for of `size` bytes; None for all of them.
+
+    Several ranges, and those of another version than the ETag `tag`, are answered by everything.
+    Refuses a range behind the end with `range_not_satisfiable`.
+    """
+    found = RANGE.fullmatch(request.headers.get("Range", "").strip())
+    if found is None or request.headers.get("If-Range", tag) != tag:
+        return None
+    first, last = found[1], found[2]
+    if not first and not last:
+        return None
+    start = int(first) if first else max(0, size - int(last))
+    end = min(size, int(last) + 1) if first and last else size
+    if first and last and int(last) < start:
+        return None
+    if start >= end:
+        told = f"the range lies behind the end: there are {size} bytes"
+        raise Rejected(told, code="range_not_satisfiable", param="Range")
+    return Part(start, end - start)
 
 
 async def uploaded_file(call: Call) -> AsyncGenerator[bytes, None]:
@@ -19,12 +57,25 @@ async def uploaded_file(call: Call) -> AsyncGenerator[bytes, None]:
     return _read(call.fingerprint, await _part(call.request))
 
 
+async def raw_body(call: Call) -> AsyncGenerator[bytes, None]:
+    """The body of a request as it comes, never more of it in memory than is on its way."""
+    try:
+        async for chunk in call.request.content.iter_chunked(CHUNK):
+            call.fingerprint.add(chunk)
+            yield chunk
+        call.fingerprint.end()
+    except (*DAMAGED, ClientPayloadError) as error:
+        raise _damaged(error) from None
+
+
 async def blob_response(
-    request: web.Request, blob: Blob, headers: dict[str, str]
+    request: web.Request, blob: Blob, headers: dict[str, str], *, part: Part | None = None
 ) -> web.StreamResponse:
-    """A blob as a response, read as fast as the client takes it."""
-    response = web.StreamResponse(headers=headers)
-    response.content_length = blob.size
+    """A blob as a response, or the part of it that was opened, as fast as the client takes it."""
+    response = web.StreamResponse(status=200 if part is None else 206, headers=headers)
+    response.content_length = blob.size if part is None else part.length
+    if part is not None:
+        response.headers["Content-Range"] = f"bytes {part.start}-{part.last}/{blob.size}"
     try:
         await response.prepare(request)
         async for chunk in blob:

@@ -20,7 +20,7 @@ REF = "#/components/schemas/{name}"
 TITLE = "Appstrate"
 JSON = "application/json"
 # Everything but pages for people.
-DESCRIBED = ("/api/", "/health", "/invite/", "/internal/")
+DESCRIBED = ("/api/", "/health", "/invite/", "/internal/", "/preview/")
 PROBLEM = "application/problem+json"
 
 # What a part of a path looks like, by its name; any other is plain text.

@@ -40,6 +40,7 @@ STATUS_OF_CODE = {
         412: "missing_integration_connection",
         413: "payload_too_large document_count_exceeded",
         415: "archive_required",
+        416: "range_not_satisfiable",
         422: "dependency_unresolved user_already_exists idempotency_conflict bundle_invalid "
         "not_installable bundle_signature_invalid package_archive_unreadable",
         500: "internal_error bundle_integrity_mismatch",

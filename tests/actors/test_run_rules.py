@@ -1,9 +1,10 @@
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from actors.ids import PackageId
-from actors.packages import SkillFacts
+from actors.packages import AgentDefinition, SkillFacts
 from actors.runs.events import RunEvent, Usage, effects
 from actors.runs.finalize import Facts, Report, decide
 from actors.runs.input import resolve_input
@@ -119,15 +120,24 @@ def test_a_timeout_is_lowered_to_the_ceiling() -> None:
     assert run_timeout(agent_manifest(), limits) == 100
 
 
+def definition(
+    prompt: str, manifest: dict[str, Any], skills: Sequence[SkillFacts] = ()
+) -> AgentDefinition:
+    return AgentDefinition(
+        package=PackageId(manifest["name"]),
+        version_label="1.0.0",
+        version_ref="1.0.0",
+        manifest=manifest,
+        prompt=prompt,
+        skills=[*skills],
+        parts=[],
+    )
+
+
 def test_the_prompt_says_what_the_platform_must_say_and_ends_with_the_agents_own() -> None:
     skill = SkillFacts(package=PackageId("@acme/tone"), name="tone", description="How we write")
-    text = render_prompt(
-        "Do **it** for {{input.topic}}.",
-        typed_agent_manifest(),
-        {"topic": "churn", "pages": 1},
-        [skill],
-        120,
-    )
+    agent = definition("Do **it** for {{input.topic}}.", typed_agent_manifest(), [skill])
+    text = render_prompt(agent, {"topic": "churn", "pages": 1}, [], 120)
 
     assert text.endswith("\n---\n\nDo **it** for {{input.topic}}.")
     assert "120 seconds" in text
@@ -139,14 +149,14 @@ def test_the_prompt_says_what_the_platform_must_say_and_ends_with_the_agents_own
 
 
 def test_sections_without_anything_to_say_are_left_out() -> None:
-    text = render_prompt("Go.", agent_manifest(), {}, [], 60)
+    text = render_prompt(definition("Go.", agent_manifest()), {}, [], 60)
 
-    for absent in ("## Skills", "## User Input", "## Output Format"):
+    for absent in ("## Skills", "## User Input", "## Documents", "## Output Format"):
         assert absent not in text
 
 
 def test_an_input_cannot_pose_as_the_prompt() -> None:
-    text = render_prompt("Go.", agent_manifest(), {"x": "a `b` ``` c"}, [], 60)
+    text = render_prompt(definition("Go.", agent_manifest()), {"x": "a `b` ``` c"}, [], 60)
 
     assert "Value: ````a `b` ``` c````" in text
 

@@ -16,6 +16,7 @@ from aiohttp import web
 from actors.packages.bundle import write_bundle
 from adapters.local.executor import LIBRARIES
 from appstrate.agent.__main__ import brings_digests
+from appstrate.agent.documents import Documents
 from appstrate.agent.program import _prepare
 from appstrate.agent.report import shorten
 from appstrate.agent.settings import AssignmentError, read_settings
@@ -69,7 +70,8 @@ def test_a_bad_assignment_ends_the_program_with_a_sentence(tmp_path: Path) -> No
 def test_a_workspace_that_cannot_be_set_up_is_told(tmp_path: Path) -> None:
     (tmp_path / ".git").write_text("in the way")
     settings = read_settings(assignment(WORKSPACE_DIR=str(tmp_path)))
-    told = asyncio.run(_prepare(settings, Sink(settings), tmp_path))
+    sink = Sink(settings)
+    told = asyncio.run(_prepare(settings, sink, Documents(settings, sink, tmp_path), tmp_path))
 
     assert told is not None
     assert "workspace cannot be set up: File exists" in told
@@ -247,7 +249,7 @@ async def test_what_is_to_be_kept_comes_with_the_report(platform: Platform, tmp_
         "pin": {"key": "checkpoint", "content": [1], "scope": "shared"},
     }
     process = start(tmp_path)
-    line = assigned(platform.url, RUNTIME_TOOLS_JSON='["note", "pin", "publish_document"]')
+    line = assigned(platform.url, RUNTIME_TOOLS_JSON='["note", "pin", "telepathy"]')
     await asyncio.to_thread(process.communicate, line, 30)
     report = platform.bodies[-1]
 
@@ -257,7 +259,7 @@ async def test_what_is_to_be_kept_comes_with_the_report(platform: Platform, tmp_
     assert report["pinned"] == {"checkpoint": {"content": [1], "scope": "shared"}}
     assert {"/events memory.added", "/events pinned.set"} <= set(platform.asked)
     told = [body.get("data", {}).get("message") for body in platform.bodies]
-    assert "the runtime tool publish_document is not available here" in told
+    assert "the runtime tool telepathy is not available here" in told
     sequences = [b["sequence"] for b in platform.bodies if "sequence" in b]
     assert sequences == list(range(1, len(sequences) + 1))
 

@@ -15,6 +15,7 @@ KEY = base64.b64encode(b"k" * 32).decode()
 SECRETS = {
     "BETTER_AUTH_SECRET": "a" * 32,
     "RUN_TOKEN_SECRET": "r" * 32,
+    "UPLOAD_SIGNING_SECRET": "u" * 32,
     "CONNECTION_ENCRYPTION_KEY": KEY,
 }
 
@@ -42,7 +43,9 @@ def test_secrets_are_made_once_in_development_and_kept_privately(tmp_path: Path)
     second = read_settings({"DATA_DIR": str(tmp_path)})
     path = tmp_path / "secrets.json"
 
-    assert set(first.generated) == {"AUTH_SECRET", "RUN_TOKEN_SECRET", "CONNECTION_ENCRYPTION_KEY"}
+    assert set(first.generated) == {
+        *("AUTH_SECRET", "RUN_TOKEN_SECRET", "UPLOAD_SIGNING_SECRET", "CONNECTION_ENCRYPTION_KEY")
+    }
     assert second.generated == ()
     assert first.keys == second.keys
     assert path.stat().st_mode & 0o777 == 0o600
@@ -74,6 +77,9 @@ def test_every_problem_is_reported_at_once_by_its_name(tmp_path: Path) -> None:
         "PLATFORM_RUN_LIMITS": '{"unknown": 1}',
         "CONNECTION_ENCRYPTION_KEY": "short",
         "RUN_TOKEN_SECRET": "short",
+        "UPLOAD_SIGNING_SECRET": "short, and another",
+        "RUN_MAX_DOCUMENTS": "0",
+        "UPLOAD_RETENTION_HOURS": "721",
         "INSTANCE_ID": "a b",
         "API_BODY_LIMIT_BYTES": "-1",
         "AUTH_DISABLE_SIGNUP": "yes",

@@ -110,7 +110,7 @@ async def test_lists_of_runs_tell_inline_runs_from_others(owner: Api) -> None:
         (
             {"context_documents": ["document://doc_1"]},
             "validation_failed",
-            {"context_documents[0]": "invalid_value"},
+            {"context_documents[0]": "invalid_input"},
         ),
         ({"rerun_from": "run_1"}, "validation_failed", {"rerun_from": "unknown_field"}),
         ({"manifest": None}, "validation_failed", {"manifest": "invalid_type"}),

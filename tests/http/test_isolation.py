@@ -25,6 +25,9 @@ OWN_PROOF: dict[str, tuple[int, ...]] = dict.fromkeys(
         "/api/runs/{run}/events/finalize",
         "/api/runs/{run}/events/heartbeat",
         "/api/runs/{run}/workspace",
+        "/api/runs/{run}/documents",
+        "/api/runs/{run}/documents/{file}",
+        "/preview/documents/{document}",
     ),
     (401, 410),
 )

@@ -6,6 +6,7 @@ def assignment(**changes: str) -> dict[str, str]:
     return {
         "AGENT_RUN_ID": "run_1",
         "AGENT_PROMPT": "Do it.",
+        "AGENT_DOCUMENTS": "0",
         "MODEL_API": "openai-completions",
         "MODEL_ID": "m",
         "MODEL_BASE_URL": "http://127.0.0.1:9/v1",

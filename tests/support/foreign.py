@@ -15,6 +15,7 @@ import msgspec
 from appstrate.http.call import Route
 from support.api import Api
 from support.fake_model import FakeModel, Say
+from support.files import FILE_INPUT
 from support.packages import archive, skill_archive, skill_manifest
 
 VERSION = "1.0.0"
@@ -39,6 +40,7 @@ class Things:
     delivery: str
     notification: str
     end_user: str
+    document: str
     packages: dict[str, str] = field(default_factory=dict)
 
     def package(self, path: str) -> str:
@@ -57,7 +59,10 @@ async def new_things(owner: Api, fake: FakeModel) -> Things:
     keeping: dict[str, Any] = {"note": {"content": "n"}, "pin": {"key": "k", "content": 1}}
     model = await owner.new_model(fake, fake.script("foreign", Say("", keeping), Say("Done.")))
     key = (await owner.post("/api/api-keys", {"name": "foreign"})).json["id"]
+    data = "data:text/csv;name=data.csv;base64,YSxi"
     run = await owner.finished(packages["agents"])
+    reading = await owner.new_agent("reader", **FILE_INPUT)
+    read = await owner.finished(reading, {"input": {"report": data}})
     scheduled = await owner.post(
         f"/api/agents/{packages['agents']}/schedules", {"cron_expression": "@yearly"}
     )
@@ -93,6 +98,7 @@ async def new_things(owner: Api, fake: FakeModel) -> Things:
         delivery=tested.json["delivery"]["id"],
         notification=notified[0]["id"],
         end_user=(await owner.post("/api/end-users", {})).json["id"],
+        document=read["input"]["report"].removeprefix("document://"),
         packages=packages,
     )
 
@@ -109,6 +115,8 @@ IN_PATH: dict[str, Callable[[Things, str], str]] = {
     "version": lambda _things, _path: VERSION,
     "tag": lambda _things, _path: "beta",
     "run": lambda things, _path: things.run,
+    "document": lambda things, _path: things.document,
+    "file": lambda _things, _path: "data.csv",
     "schedule": lambda things, _path: things.schedule,
     "key": lambda things, _path: things.key,
     "credential": lambda things, _path: things.credential,

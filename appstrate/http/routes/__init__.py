@@ -11,6 +11,7 @@ from appstrate.http.routes import (
     bundles,
     claim,
     credentials,
+    documents,
     end_users,
     explanations,
     files,
@@ -27,9 +28,11 @@ from appstrate.http.routes import (
     profile,
     realtime,
     remote,
+    run_documents,
     runs,
     schedules,
     sink,
+    uploads,
     versions,
     webhooks,
 )
@@ -63,6 +66,9 @@ SUBJECTS = (
     webhooks,
     notifications,
     admin,
+    run_documents,
+    uploads,
+    documents,
 )
 
 

@@ -37,7 +37,7 @@ class Accepted(msgspec.Struct, kw_only=True):
 )
 async def ingest_event(call: Call) -> IngestReply:
     """Take one event."""
-    return await call.at.run_sink.ask(IngestEvent(signed=await _signed(call)))
+    return await call.at.run_sink.ask(IngestEvent(signed=await signed_request(call)))
 
 
 @routes.add(
@@ -49,14 +49,14 @@ async def ingest_event(call: Call) -> IngestReply:
 )
 async def finalize(call: Call) -> Accepted:
     """Take a run's report of its end."""
-    await call.at.run_sink.ask(FinalizeRun(signed=await _signed(call)))
+    await call.at.run_sink.ask(FinalizeRun(signed=await signed_request(call)))
     return Accepted()
 
 
 @routes.add("POST", "/api/runs/{run}/events/heartbeat", Scope.PUBLIC, of_runs=True)
 async def heartbeat(call: Call) -> Accepted:
     """Take a sign of life."""
-    await call.at.run_sink.ask(Heartbeat(signed=await _signed(call)))
+    await call.at.run_sink.ask(Heartbeat(signed=await signed_request(call)))
     return Accepted()
 
 
@@ -65,7 +65,7 @@ async def heartbeat(call: Call) -> Accepted:
 )
 async def workspace(call: Call) -> web.StreamResponse:
     """The bundle of the run's agent and its skills."""
-    signed = await _signed(call)
+    signed = await signed_request(call)
     agent = await call.at.run_sink.ask(ReadDefinition(signed=signed))
     blob = await call.at.artifacts.ask(
         OpenRunBundle(manifest=agent.manifest, prompt=agent.prompt, parts=agent.parts)
@@ -73,13 +73,14 @@ async def workspace(call: Call) -> web.StreamResponse:
     return await blob_response(call.request, blob, {"Content-Type": "application/zip"})
 
 
-async def _signed(call: Call) -> SignedRequest:
+async def signed_request(call: Call, *, with_body: bool = True) -> SignedRequest:
+    """What a run says of itself; a body that is a file is not signed."""
     headers = call.request.headers
     return SignedRequest(
         run=call.run,
         message_id=headers.get("webhook-id", ""),
         timestamp=headers.get("webhook-timestamp", ""),
         signature=headers.get("webhook-signature", ""),
-        body=await call.body(),
+        body=await call.body() if with_body else b"",
         address=client_key(call.request),
     )

@@ -1,0 +1,238 @@
+"""Files of the run: those its input brings, and those it leaves."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from appstrate.agent.http import Connection, ConnectionLost, Response
+from appstrate.agent.models.turn import Json
+from appstrate.agent.settings import Settings
+from appstrate.agent.sink import Sink, SinkError, new_id
+
+INPUTS, OUTPUTS = "documents", "outputs"
+DOWNLOADS, UPLOADS = 9, 3
+AT_ONCE = 3
+LONGEST_NAME = 512
+MOST_FAILURES = 1000
+LONGEST_WAIT = 30.0
+MIB = 2**20
+CODES = {403: "quota_exceeded", 409: "conflict", 413: "file_too_large"}
+KINDS = {
+    ".html": "text/html",
+    ".htm": "text/html",
+    ".txt": "text/plain",
+    ".md": "text/markdown",
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+    ".xml": "application/xml",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".svg": "image/svg+xml",
+    ".zip": "application/zip",
+}
+
+
+class PublishError(Exception):
+    """A file could not be published; `code` is the run protocol's word for why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Documents:
+    """Brings the input's files into the workspace, and publishes what the run has made."""
+
+    def __init__(self, settings: Settings, sink: Sink, workspace: Path) -> None:
+        self._url = settings.sink_url
+        self._most = settings.document_bytes
+        self._sink = sink
+        self._workspace = workspace
+        self._published: dict[tuple[str, str], Json] = {}
+        self._places: set[tuple[str, str]] = set()
+        self._full = False
+
+    async def fetch(self) -> list[str]:
+        """Put the input's files into `documents/`, and return their names. Raises `SinkError`."""
+        response, body = await self._sink.get("/documents")
+        if response.status == 404:
+            return []
+        if response.status != 200:
+            raise SinkError(f"the run's documents were refused: {response.status} {body[:300]!r}")
+        names = [str(each["workspace_name"]) for each in json.loads(body)["documents"]]
+        for name in names:
+            if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+                raise SinkError(f"a document has an unsafe name: {name!r}")
+        if names:
+            folder = self._workspace / INPUTS
+            folder.mkdir(exist_ok=True)
+            connection = Connection(self._url)
+            try:
+                for name in names:
+                    await self._download(connection, name, folder / name)
+            finally:
+                connection.close()
+        return names
+
+    async def publish(self, path: Path, name: str = "", *, primary: bool = False) -> Json:
+        """Publish a file, unless the same was, and tell the platform. Raises `PublishError`."""
+        name = name or path.name
+        size, digest = await asyncio.to_thread(_measure, path)
+        if size > self._most:
+            told = f"{name} has {size} bytes; at most {self._most} are kept"
+            raise PublishError("file_too_large", told)
+        known = self._published.get((name, digest))
+        if known is not None and not primary:
+            return known
+        made: Json = await self._upload(path, name, size, primary=primary)
+        self._published[name, digest] = made
+        self._places.add(_place(path, digest))
+        event = {key: value for key, value in made.items() if key != "id"}
+        self._sink.emit("document.published", event | {"document_id": made["id"]})
+        return made
+
+    async def sweep(self) -> Json | None:
+        """Publish what lies in `outputs/`; a summary, or None when there is nothing to tell."""
+        waiting, failed = list(_outputs(self._workspace / OUTPUTS)), list[Json]()
+
+        async def publish_all() -> None:
+            while waiting and not self._sink.closed.is_set():
+                path = waiting.pop(0)
+                try:
+                    await self._sweep_one(path)
+                except (PublishError, OSError) as error:
+                    code = error.code if isinstance(error, PublishError) else "upload_failed"
+                    failed.append({"name": path.name[:LONGEST_NAME], "code": code})
+                    self._sink.progress(f"{path.name} was not published: {error}", level="warn")
+
+        await asyncio.gather(*(publish_all() for _ in range(AT_ONCE)))
+        if not failed and not self._published:
+            return None
+        status = "partial" if failed else "complete"
+        published = len({made["id"] for made in self._published.values()})
+        return {"status": status, "published": published, "failed": failed[:MOST_FAILURES]}
+
+    async def _sweep_one(self, path: Path) -> None:
+        if self._full:
+            raise PublishError("document_count_exceeded", "the run has published its most")
+        _, digest = await asyncio.to_thread(_measure, path)
+        if _place(path, digest) not in self._places:
+            await self.publish(path)
+
+    async def _download(self, connection: Connection, name: str, place: Path) -> None:
+        wait, problem = 0.12, ""
+        for _ in range(DOWNLOADS):
+            try:
+                status = await self._stream_to(connection, name, place)
+            except ConnectionLost as error:
+                problem = str(error)
+            else:
+                if status == 200:
+                    return
+                problem = f"HTTP {status}"
+                if status != 429 and status < 500:
+                    break
+            await asyncio.sleep(wait * random.uniform(1, 1.25))
+            wait = min(2 * wait, 2.0)
+        raise SinkError(f"the document {name} cannot be fetched: {problem}")
+
+    async def _stream_to(self, connection: Connection, name: str, place: Path) -> int:
+        path = f"{self._sink.base}/documents/{quote(name, safe='')}"
+        headers = self._sink.headers(b"", new_id())
+        status = 0
+        with place.open("wb") as file:
+            async with contextlib.aclosing(connection.stream("GET", path, headers)) as parts:
+                async for part in parts:
+                    if isinstance(part, Response):
+                        status = part.status
+                    elif status == 200:
+                        await asyncio.to_thread(file.write, part)
+        return status
+
+    async def _upload(self, path: Path, name: str, size: int, *, primary: bool) -> Json:
+        wait, problem = 0.25, ""
+        for attempt in range(1, UPLOADS + 1):
+            try:
+                response, answer = await self._send(path, name, size, primary=primary)
+            except (ConnectionLost, TimeoutError) as error:
+                problem, again = str(error) or "it took too long", wait
+            else:
+                if response.status in (200, 201):
+                    made: Json = json.loads(answer)
+                    return made
+                problem = _told(answer)
+                if response.status != 429 and response.status < 500:
+                    self._full |= b"document_count_exceeded" in answer
+                    raise PublishError(CODES.get(response.status, "upload_failed"), problem)
+                again = min(_seconds(response.headers.get("retry-after")) or wait, LONGEST_WAIT)
+            if attempt < UPLOADS:
+                await asyncio.sleep(again + wait * random.random())
+            wait *= 2
+        raise PublishError("upload_failed", problem)
+
+    async def _send(
+        self, path: Path, name: str, size: int, *, primary: bool
+    ) -> tuple[Response, bytes]:
+        headers = self._sink.headers(b"", new_id()) | {
+            "Content-Type": KINDS.get(path.suffix.lower(), "application/octet-stream"),
+            "X-Document-Name": quote(name, safe=""),
+        }
+        if primary:
+            headers["X-Document-Presentation"] = "primary"
+        connection = Connection(self._url)
+        sending = connection.request("POST", f"{self._sink.base}/documents", headers, path)
+        try:
+            return await asyncio.wait_for(sending, 30 + size / MIB)
+        finally:
+            connection.close()
+
+
+def _measure(path: Path) -> tuple[int, str]:
+    """A file's size and digest, read in pieces."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while piece := file.read(MIB):
+            digest.update(piece)
+            size += len(piece)
+    return size, digest.hexdigest()
+
+
+def _place(path: Path, digest: str) -> tuple[str, str]:
+    """What a file was when it was published, links followed."""
+    return str(path.resolve()), digest
+
+
+def _outputs(folder: Path) -> Iterator[Path]:
+    """Every file below a folder; no links, and nothing hidden."""
+    if folder.is_symlink():
+        return
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(root) / name
+            if not name.startswith(".") and not path.is_symlink() and path.is_file():
+                yield path
+
+
+def _told(answer: bytes) -> str:
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        return str(json.loads(answer)["detail"])
+    return answer[:300].decode(errors="replace")
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        return max(0.0, float(text or 0))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,62 @@
+"""Files into a run and out of it, as a client and an agent do it."""
+
+import base64
+
+from support.api import Api
+from support.fake_model import FakeModel, Say
+from support.files import FILE_INPUT, digest, told_files, upload
+
+
+async def test_files_go_in_and_come_out(owner: Api, fake: FakeModel) -> None:
+    look = (
+        "cat documents/data.csv documents/note.txt documents/data-2.csv; mkdir -p outputs/deep; "
+        "cp documents/data.csv outputs/copy.csv; printf deep > outputs/deep/leaf.txt; "
+        "printf no > outputs/.hidden; ln -s /etc/passwd outputs/link; printf main > main.html"
+    )
+    publish = {"publish_document": {"path": "main.html", "presentation": "primary"}}
+    name = fake.script(
+        "files", Say("", {"bash": {"command": look}}), Say("", publish), Say("Done.")
+    )
+    await owner.new_model(fake, name)
+    agent = await owner.new_agent(
+        "files", "Use them.", runtime_tools=["publish_document"], **FILE_INPUT
+    )
+    sent = await upload(owner, b"a,b\n1,2\n")
+    note = "data:text/plain;name=..%2Fnote.txt;base64," + base64.b64encode(b"hello").decode()
+    again = "data:text/csv;name=data.csv;base64," + base64.b64encode(b"x,y\n").decode()
+    launched = await owner.launch(agent, {"input": {"report": sent, "extras": [note, again]}})
+    assert launched.status == 201, launched.body
+    run = await owner.wait(launched.json["id"])
+    logs = [line["message"] for line in await owner.logs(run["id"])]
+
+    assert run["status"] == "success", run
+    given = [run["input"]["report"], *run["input"]["extras"]]
+    assert all(uri.startswith("document://doc_") for uri in given)
+    assert run["document_counts"] == {"input": 3, "output": 3}
+    assert run["artifacts"] == {"status": "complete", "published": 3, "failed": []}, logs
+    seen = told_files(fake.requests_of(name)[0])
+    assert "`./documents/data.csv` (text/csv, 8 B)" in seen
+    assert "`./documents/note.txt` (text/plain, 5 B)" in seen
+    assert "**report**" not in seen
+    result = told_files(fake.requests_of(name)[-1])
+    assert "a,b\\n1,2\\nhellox,y" in result
+    assert "Published main.html → document://doc_" in result
+    await _check_outputs(owner, run["id"], run["primary_document_id"])
+
+
+async def _check_outputs(owner: Api, run: str, primary: str) -> None:
+    listed = await owner.get(f"/api/documents?run_id={run}&purpose=agent_output")
+    found = {each["name"]: each for each in listed.json["data"]}
+    assert found.keys() == {"copy.csv", "leaf.txt", "main.html"}
+    assert found["main.html"]["id"] == primary
+    assert found["main.html"]["presentation"] == "primary"
+    assert found["copy.csv"]["mime"] == "text/csv"
+    assert found["copy.csv"]["sha256"] == digest(b"a,b\n1,2\n")
+    content = await owner.get(f"/api/documents/{found['copy.csv']['id']}/content")
+    assert content.body == b"a,b\n1,2\n"
+    assert content.headers["Content-Disposition"] == "attachment; filename*=UTF-8''copy.csv"
+    assert content.headers["X-Content-Type-Options"] == "nosniff"
+    expected = base64.b64encode(bytes.fromhex(found["copy.csv"]["sha256"])).decode()
+    assert content.headers["Repr-Digest"] == f"sha-256=:{expected}:"
+    lines = await owner.logs(run)
+    assert sum(line["event"] == "document" for line in lines) == 3

@@ -1,0 +1,243 @@
+"""What a run publishes and reads, played by the test over HTTP as an agent would."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from actors.files import SweepFiles
+from actors.storage import FindBlob, ListBlobs
+from appstrate.boot import Server
+from support.api import Answer, Api, Json, new_owner
+from support.fake_model import FakeModel, Hang, Say
+from support.files import FILE_INPUT, digest, publish, signature, signed, upload
+from support.sinks import database_of, secret_of
+from support.waiting import eventually
+
+
+@dataclass
+class Played:
+    """A run whose program hangs, so that the test can speak for it."""
+
+    api: Api
+    id: str
+    secret: str
+
+    @property
+    def url(self) -> str:
+        return f"{self.api.url}/api/runs/{self.id}"
+
+    async def publish(self, content: object, name: str = "out.txt", **headers: str) -> Answer:
+        return await publish(self.url, self.secret, content, name, **headers)
+
+    async def now(self) -> Json:
+        return dict((await self.api.get(f"/api/runs/{self.id}")).json)
+
+
+@pytest.fixture
+async def played(owner: Api, server: Server, fake: FakeModel) -> AsyncIterator[Played]:
+    name = fake.script(f"hang-{owner.org['slug']}", Hang())
+    await owner.new_model(fake, name)
+    agent = await owner.new_agent("played", **FILE_INPUT)
+    sent = await upload(owner, b"a,b\n")
+    run = (await owner.launch(agent, {"input": {"report": sent}})).json["id"]
+    await eventually(lambda: fake.requests_of(name))
+    yield Played(owner, run, await secret_of(server, run))
+    await owner.post(f"/api/runs/{run}/cancel")
+
+
+async def test_a_published_file_is_a_document_at_once(played: Played) -> None:
+    made = await played.publish(
+        b"one", "..%2Fr%C3%A9sum%C3%A9.html", **{"Content-Type": "text/html"}
+    )
+    again = await played.publish(
+        b"one", "r%C3%A9sum%C3%A9.html", **{"X-Document-Presentation": "primary"}
+    )
+    other = await played.publish(b"two", "x.bin", **{"X-Document-Presentation": "primary"})
+    run = await played.now()
+
+    assert made.status == 201, made.body
+    assert made.json == {
+        "id": made.json["id"],
+        "uri": f"document://{made.json['id']}",
+        "name": "résumé.html",
+        "mime": "text/html",
+        "size": 3,
+        "sha256": digest(b"one"),
+        "presentation": None,
+    }
+    assert (again.status, again.json["id"]) == (200, made.json["id"])
+    assert again.json["presentation"] == "primary"
+    assert run["document_counts"] == {"input": 1, "output": 2}
+    assert run["primary_document_id"] == other.json["id"], "the last one leads"
+
+
+async def test_a_message_id_publishes_once(played: Played) -> None:
+    headers = signature(played.secret, "m-1") | {"X-Document-Name": "a"}
+    for expected in (201, 409):
+        answer = await Api(played.url).request("POST", "/documents", data=b"x", headers=headers)
+        assert answer.status == expected
+    assert answer.code == "message_replayed"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"X-Document-Name": ""}, 400),
+        ({"X-Document-Name": "a/b"}, 400),
+        ({"X-Document-Presentation": "secondary"}, 400),
+        ({"Content-Length": str(100 * 2**20 + 1)}, 413),
+    ],
+)
+async def test_what_cannot_be_published_is_refused(
+    played: Played, headers: dict[str, str], status: int
+) -> None:
+    async def nothing() -> AsyncIterator[bytes]:
+        yield b""
+
+    content = nothing() if "Content-Length" in headers else b"x"
+    refused = await signed(
+        "POST",
+        f"{played.url}/documents",
+        played.secret,
+        content,
+        {"X-Document-Name": "a"} | headers,
+    )
+
+    assert refused.status == status, refused.body
+    assert (await played.now())["document_counts"]["output"] == 0
+
+
+async def test_only_the_run_itself_reads_and_publishes(
+    played: Played, server: Server, fake: FakeModel
+) -> None:
+    other = await new_owner(server.url)
+    name = fake.script(f"hang-{other.org['slug']}", Hang())
+    await other.new_model(fake, name)
+    theirs = (await other.launch(await other.new_agent())).json["id"]
+    secret = await secret_of(server, theirs)
+    refused = [
+        await publish(played.url, secret, b"x"),
+        await signed("GET", f"{played.url}/documents", secret),
+        await signed("GET", f"{played.url}/documents/data.csv", secret),
+    ]
+    await other.post(f"/api/runs/{theirs}/cancel")
+
+    assert [(each.status, each.code) for each in refused] == [(401, "invalid_signature")] * 3
+
+
+async def test_a_run_reads_its_own_files_by_their_names(played: Played) -> None:
+    listed = await signed("GET", f"{played.url}/documents", played.secret)
+    read = await signed("GET", f"{played.url}/documents/data.csv", played.secret)
+    tricks = [
+        await signed("GET", f"{played.url}/documents/{name}", played.secret)
+        for name in ("..%2F..%2Fdata.csv", "%2e%2e", "other", "data.csv%00")
+    ]
+
+    assert listed.json == {
+        "documents": [{"name": "data.csv", "workspace_name": "data.csv", "size": 4}]
+    }
+    assert read.body == b"a,b\n"
+    assert {each.status for each in tricks} <= {400, 404}
+
+
+async def test_an_ended_run_publishes_nothing(played: Played) -> None:
+    await played.api.post(f"/api/runs/{played.id}/cancel")
+    refused = await played.publish(b"late")
+
+    # The server may still know the run by heart; then its row says that it has ended.
+    assert refused.code in ("run_sink_closed", "run_not_running")
+    assert (await played.now())["document_counts"]["output"] == 0
+
+
+async def test_too_many_at_once_are_refused_with_a_time(played: Played) -> None:
+    answers = [await played.publish(b"x", f"f{n}") for n in range(40)]
+    refused = [each for each in answers if each.status == 429]
+
+    assert refused
+    assert refused[0].code == "rate_limited"
+    assert 1 <= int(refused[0].headers["Retry-After"]) <= 6
+
+
+async def test_a_document_that_is_read_is_not_deleted(played: Played, server: Server) -> None:
+    owner = played.api
+    given = (await played.now())["input"]["report"].removeprefix("document://")
+    made = (await played.publish(b"one")).json
+    used = (await owner.get(f"/api/orgs/{owner.org['id']}")).json["storage"]["used_bytes"]
+    in_use = await owner.delete(f"/api/documents/{given}")
+    deleted = await owner.delete(f"/api/documents/{made['id']}")
+    left = (await owner.get(f"/api/orgs/{owner.org['id']}")).json["storage"]["used_bytes"]
+
+    assert (in_use.status, in_use.code) == (409, "document_in_use")
+    assert deleted.status == 204
+    assert (used, left) == (7, 4)
+    assert (await played.now())["document_counts"] == {"input": 1, "output": 0}
+    assert (await owner.get(f"/api/documents/{made['id']}")).status == 404
+    folder = f"documents/{owner.application['id']}"
+    for _ in range(200):
+        blobs = await server.at.storage.ask(ListBlobs(key=folder))
+        if [blob.key for blob in blobs] == [f"{folder}/{given}"]:
+            break
+        await _tick(server)
+    else:
+        pytest.fail(f"the blob was not deleted: {blobs}")
+
+
+async def test_what_has_expired_goes_but_not_what_is_read(played: Played, server: Server) -> None:
+    pool = database_of(server)
+    given = (await played.now())["input"]["report"].removeprefix("document://")
+    made = (await played.publish(b"one")).json["id"]
+    kept = (await played.publish(b"two", "kept")).json["id"]
+    past = datetime.now(UTC) - timedelta(days=1)
+    await pool.execute(
+        "UPDATE documents SET expires_at = $1 WHERE id = ANY ($2)", past, [given, made, kept]
+    )
+    assert (await played.api.post(f"/api/documents/{kept}/keep")).json["expiresAt"] is None
+    await server.at.file_sweeper.ask(SweepFiles(now=datetime.now(UTC)))
+    found = {e["id"] for e in (await played.api.get("/api/documents")).json["data"]}
+
+    assert found == {given, kept}
+
+
+async def test_outputs_past_the_quota_are_refused(played: Played, server: Server) -> None:
+    pool = database_of(server)
+    await pool.execute(
+        "UPDATE organizations SET documents_bytes_limit = 10 WHERE id = $1", played.api.org["id"]
+    )
+    fits, refused = await played.publish(b"123456", "a"), await played.publish(b"7", "b")
+
+    assert fits.status == 201
+    assert (refused.status, refused.code) == (403, "storage_limit_exceeded")
+    storage = (await played.api.get(f"/api/orgs/{played.api.org['id']}")).json["storage"]
+    assert storage == {"used_bytes": 10, "limit_bytes": 10, "effective_limit_bytes": 10}
+
+
+async def test_a_deleted_organization_leaves_no_blobs(
+    owner: Api, server: Server, fake: FakeModel
+) -> None:
+    await owner.new_model(fake, fake.script(f"gone-{owner.org['slug']}", Say("Done.")))
+    agent = await owner.new_agent("gone", **FILE_INPUT)
+    sent = await upload(owner, b"a,b\n")
+    await owner.finished(agent, {"input": {"report": sent}})
+    assert (await owner.delete(f"/api/orgs/{owner.org['id']}")).status == 204
+    for _ in range(400):
+        left = [
+            blob
+            for folder in ("documents", "uploads")
+            for blob in await server.at.storage.ask(ListBlobs(key=f"{folder}"))
+            if owner.application["id"] in blob.key
+        ]
+        if not left:
+            break
+        await _tick(server)
+    assert left == []
+
+
+async def _tick(server: Server) -> None:
+    """Let the worker of the queue get on."""
+    from actors.files.records import DELETE_TOPIC
+    from actors.queue import WakeQueue
+
+    await server.at.queue.ask(WakeQueue(topic=DELETE_TOPIC))
+    await server.at.storage.ask(FindBlob(key="nothing"))
