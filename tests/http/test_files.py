@@ -2,9 +2,11 @@
 
 import base64
 
+from appstrate.boot import Server
 from support.api import Api
-from support.fake_model import FakeModel, Say
+from support.fake_model import FakeModel, Hang, Say
 from support.files import FILE_INPUT, digest, told_files, upload
+from support.sinks import database_of
 
 
 async def test_files_go_in_and_come_out(owner: Api, fake: FakeModel) -> None:
@@ -60,3 +62,48 @@ async def _check_outputs(owner: Api, run: str, primary: str) -> None:
     assert content.headers["Repr-Digest"] == f"sha-256=:{expected}:"
     lines = await owner.logs(run)
     assert sum(line["event"] == "document" for line in lines) == 3
+
+
+async def test_outputs_that_cannot_be_kept_are_told_and_fail_no_run(
+    owner: Api, server: Server, fake: FakeModel
+) -> None:
+    write = "mkdir outputs; printf 12345 > outputs/a.txt; printf 123456789 > outputs/b.txt"
+    await owner.new_model(
+        fake, fake.script("too-much", Say("", {"bash": {"command": write}}), Say("Done."))
+    )
+    await database_of(server).execute(
+        "UPDATE organizations SET documents_bytes_limit = 9 WHERE id = $1", owner.org["id"]
+    )
+    run = await owner.finished(await owner.new_agent("too-much"))
+
+    assert run["status"] == "success"
+    assert run["artifacts"]["status"] == "partial"
+    assert run["artifacts"]["published"] == 1
+    assert [each["code"] for each in run["artifacts"]["failed"]] == ["quota_exceeded"]
+    assert run["document_counts"] == {"input": 0, "output": 1}
+
+
+async def test_what_lies_in_outputs_when_the_time_is_up_is_delivered(
+    owner: Api, fake: FakeModel
+) -> None:
+    write = {"bash": {"command": "mkdir outputs; printf draft > outputs/draft.md"}}
+    await owner.new_model(fake, fake.script("too-slow", Say("", write), Hang()))
+    run = await owner.finished(await owner.new_agent("too-slow", timeout=2))
+
+    assert run["status"] == "timeout"
+    assert run["document_counts"]["output"] == 1
+
+
+async def test_a_context_document_of_an_inline_run_is_read(owner: Api, fake: FakeModel) -> None:
+    await owner.new_model(fake, fake.script("inline-files", Say("Done.")))
+    first = await owner.finished(
+        await owner.new_agent("first", **FILE_INPUT),
+        {"input": {"report": "data:text/csv;name=data.csv;base64,YSxi"}},
+    )
+    asked = {"manifest": {}, "prompt": "Read.", "context_documents": [first["input"]["report"]]}
+    launched = await owner.post("/api/runs/inline", asked)
+    run = await owner.wait(launched.json["id"])
+
+    assert run["status"] == "success", run
+    assert run["document_counts"]["input"] == 1
+    assert "`./documents/data.csv`" in told_files(fake.requests_of("inline-files")[-1])
