@@ -30,7 +30,8 @@ async def test_thirty_megabytes_pass_through_in_pieces(
     try:
         owner = await new_owner(server.url)
         copy = {"bash": {"command": "mkdir outputs; cp documents/* outputs/"}}
-        name = fake.script("large", Say("", copy), Say("Done."))
+        steps = (Say("", copy), Say("Done."))
+        name = fake.script("large", *steps, *steps)
         await owner.new_model(fake, name)
         agent = await owner.new_agent("large", **FILE_INPUT)
         small = await owner.finished(agent, {"input": {"extras": [await upload(owner, b"a")]}})
