@@ -24,6 +24,7 @@ from actors.runs import DrainRuns, Identity, Places
 from actors.runtime import AskError, Refusal, Supervisor
 from actors.sidecar_pool import Wall
 from adapters.local.instance import InstanceLock, claim_instance
+from appstrate.capabilities import describe
 from appstrate.http.app import build_application
 from appstrate.http.gate import Gate
 from appstrate.http.limits import with_rates
@@ -37,7 +38,7 @@ from appstrate.sidecar.destinations import Destinations, UpstreamProxy
 from appstrate.sidecar.forward_proxy import ForwardProxy, LocalDoorkeeper
 from appstrate.sidecar.proxy import ModelProxy
 from appstrate.sidecar.upstream import LocalUpstreams
-from appstrate.tiers import describe, plan, walls
+from appstrate.tiers import plan, walls
 
 log = structlog.get_logger("boot")
 

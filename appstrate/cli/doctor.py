@@ -13,11 +13,12 @@ from actors.runtime import Refusal
 from adapters.local.trial import SandboxError
 from adapters.postgres.embedded import EmbeddedPostgresError, binaries
 from adapters.postgres.settings import ExternalSettings
+from appstrate.capabilities import describe
 from appstrate.cli.access import data_dir
 from appstrate.cli.background import running_server
 from appstrate.environment import SettingsError, read_environment
 from appstrate.settings import Settings, read_settings
-from appstrate.tiers import describe, walls
+from appstrate.tiers import walls
 
 GIB = 1024**3
 

@@ -6,8 +6,9 @@ import pytest
 
 from actors.addresses import Addresses, every_address, new_addresses
 from adapters.postgres.database import EmbeddedDatabase, ExternalDatabase
+from appstrate.capabilities import describe
 from appstrate.settings import read_settings
-from appstrate.tiers import Plan, describe
+from appstrate.tiers import Plan
 from support.plans import picked, planned
 
 
