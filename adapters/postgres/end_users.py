@@ -85,8 +85,14 @@ class PostgresEndUserRecords:
     async def remove(self, org: OrgId, application: ApplicationId, end_user: EndUserId) -> bool:
         removed = await self._pool.fetchval(
             """
-            DELETE FROM end_users WHERE org_id = $1 AND application_id = $2 AND id = $3
-            RETURNING 1
+            WITH gone AS (
+                DELETE FROM end_users WHERE org_id = $1 AND application_id = $2 AND id = $3
+                RETURNING id
+            ), told AS (
+                DELETE FROM notifications n USING gone
+                WHERE n.recipient_type = 'end_user' AND n.recipient_id = gone.id
+            )
+            SELECT 1 FROM gone
             """,
             *(org, application, end_user),
         )

@@ -194,7 +194,9 @@ async def test_runs_belong_to_their_end_user_and_are_not_there_for_others(
     assert rerun.status == 404
     assert (await max_.delete(f"/api/runs/{hers['id']}")).status == 404
     assert (await max_.delete(f"/api/agents/{agent}/runs")).status == 403
-    assert (await owner.get("/api/notifications")).json["data"][1:] == []
+    for someone, told in ((owner, [owners["id"]]), (zoe, [hers["id"]]), (max_, [])):
+        notified = (await someone.get("/api/notifications")).json["data"]
+        assert [each["run_id"] for each in notified] == told
     assert (await zoe.launch(agent, {"rerun_from": hers["id"]})).status == 201
     assert (await max_.get(f"/api/realtime/runs/{hers['id']}")).status == 404
     assert (await zoe.get("/api/realtime/runs")).status == 403
