@@ -4,6 +4,18 @@ from typing import Any
 import pytest
 
 from appstrate.agent.http import Connection
+from support.fake_model import FakeModel, fake_model
+
+
+@pytest.fixture(scope="module")
+async def fake() -> AsyncIterator[FakeModel]:
+    async with fake_model() as model:
+        yield model
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("appstrate.agent.models.client.FIRST_BACKOFF", 0.001)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """Every way a model API can fail is told apart, and says what to do."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -17,18 +16,9 @@ from appstrate.agent.models.errors import (
 )
 from appstrate.agent.settings import Settings, read_settings
 from support.assignments import assignment
-from support.fake_model import Fail, FakeModel, Hang, Raw, Say, Step, fake_model
+from support.fake_model import Fail, FakeModel, Hang, Raw, Say, Step
 
-
-@pytest.fixture(scope="module")
-async def fake() -> AsyncIterator[FakeModel]:
-    async with fake_model() as model:
-        yield model
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appstrate.agent.models.client.FIRST_BACKOFF", 0.001)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 def settings_for(fake: FakeModel, model: str, **variables: str) -> Settings:

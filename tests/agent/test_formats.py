@@ -1,7 +1,6 @@
 """What requests look like, per provider; and what is given up when a provider objects."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,23 +10,14 @@ from appstrate.agent.models.errors import ModelError
 from appstrate.agent.models.turn import Image, Json, Result, Tool
 from appstrate.agent.settings import AssignmentError, Settings, read_settings
 from support.assignments import assignment
-from support.fake_model import Fail, FakeModel, Raw, Say, Step, fake_model
+from support.fake_model import Fail, FakeModel, Raw, Say, Step
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 RESPONSES = "openai-responses"
 CHAT = "openai-completions"
 MESSAGES = "anthropic-messages"
 BASES = {CHAT: "/v1", RESPONSES: "/v1", "google-generative-ai": "/v1beta"}
-
-
-@pytest.fixture(scope="module")
-async def fake() -> AsyncIterator[FakeModel]:
-    async with fake_model() as model:
-        yield model
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appstrate.agent.models.client.FIRST_BACKOFF", 0.001)
 
 
 async def nothing(_: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from appstrate.agent.tools.files import file_tools
 from appstrate.agent.tools.runtime import Output
 from appstrate.agent.tools.shell import shell_tool
 from support.assignments import assignment
-from support.fake_model import Fail, FakeModel, Raw, Say, Step, fake_model
+from support.fake_model import Fail, FakeModel, Raw, Say, Step
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 Json = dict[str, Any]
 FORMATS = {
@@ -44,17 +46,6 @@ class Listener(Sink):
 
 
 Run = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-async def fake() -> AsyncIterator[FakeModel]:
-    async with fake_model() as model:
-        yield model
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appstrate.agent.models.client.FIRST_BACKOFF", 0.001)
 
 
 class Stage:

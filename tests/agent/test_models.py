@@ -1,7 +1,6 @@
 """The agent's side of a model API, against a real server over both wire formats."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -12,20 +11,11 @@ from appstrate.agent.models.errors import ModelError
 from appstrate.agent.models.turn import Json, Result, Tool, read_arguments
 from appstrate.agent.settings import Settings, read_settings
 from support.assignments import assignment
-from support.fake_model import Fail, FakeModel, Raw, Say, Step, fake_model
+from support.fake_model import Fail, FakeModel, Raw, Say, Step
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 APIS = ("openai-completions", "anthropic-messages")
-
-
-@pytest.fixture(scope="module")
-async def fake() -> AsyncIterator[FakeModel]:
-    async with fake_model() as model:
-        yield model
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appstrate.agent.models.client.FIRST_BACKOFF", 0.001)
 
 
 def settings_for(fake: FakeModel, api: str, model: str, **variables: str) -> Settings:

@@ -1,6 +1,6 @@
 """One synchronous fixture per implementation: it returns a factory of actors."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,6 @@ from adapters.local.sidecar_pool import LocalSidecarPool
 from adapters.local.storage import LocalStorage
 from adapters.postgres.database import EmbeddedDatabase, ExternalDatabase
 from adapters.postgres.jobs import PostgresJobRecords
-from adapters.postgres.migrate import migrate
 from adapters.postgres.pool import Pool
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
 from appstrate.paths import MIGRATIONS
@@ -52,17 +51,8 @@ def local_pubsub() -> Callable[[], PubSub]:
 
 
 @pytest.fixture
-async def migrated_pool(postgres: Postgres) -> AsyncIterator[Pool]:
-    pool = Pool()
-    await pool.open(**await postgres.fresh_database())
-    await migrate(pool, MIGRATIONS)
-    yield pool
-    await pool.close()
-
-
-@pytest.fixture
-def local_queue(migrated_pool: Pool) -> Callable[[], Queue]:
-    records = PostgresJobRecords(migrated_pool)
+def local_queue(pool: Pool) -> Callable[[], Queue]:
+    records = PostgresJobRecords(pool)
     return lambda: LocalQueue(records)
 
 

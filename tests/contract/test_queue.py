@@ -28,10 +28,8 @@ MINUTE = 60.0
 
 
 @pytest.fixture(params=[pytest.param("local_queue", id="local")])
-async def queue(
-    request: pytest.FixtureRequest, migrated_pool: Pool
-) -> AsyncIterator[Address[Queue]]:
-    assert migrated_pool.was_open
+async def queue(request: pytest.FixtureRequest, pool: Pool) -> AsyncIterator[Address[Queue]]:
+    assert pool.was_open
     async with running(request.getfixturevalue(request.param)) as address:
         yield address
 

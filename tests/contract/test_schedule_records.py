@@ -27,10 +27,10 @@ PEOPLE = """
 
 
 @pytest.fixture(params=[pytest.param(PostgresScheduleRecords, id="postgres")])
-async def records(request: pytest.FixtureRequest, migrated_pool: Pool) -> ScheduleRecords:
-    async with migrated_pool.connection() as connection:
+async def records(request: pytest.FixtureRequest, pool: Pool) -> ScheduleRecords:
+    async with pool.connection() as connection:
         await connection.execute(PEOPLE)
-    kept: ScheduleRecords = request.param(migrated_pool)
+    kept: ScheduleRecords = request.param(pool)
     return kept
 
 
@@ -173,10 +173,10 @@ async def test_what_is_postponed_waits_and_keeps_its_place(records: ScheduleReco
 
 
 async def test_overlaps_are_skipped_where_the_schedule_says_so(
-    records: ScheduleRecords, migrated_pool: Pool
+    records: ScheduleRecords, pool: Pool
 ) -> None:
     made = await minutely(records, overlap_policy="skip")
-    await migrated_pool.execute(
+    await pool.execute(
         """
         INSERT INTO runs (id, org_id, application_id, package_id, agent_scope, agent_name,
                           run_number, version_label, version_ref, schedule_id, status)

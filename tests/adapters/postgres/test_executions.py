@@ -1,7 +1,6 @@
 """Claims, leases and signs of life, as PostgreSQL keeps them."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,11 +19,8 @@ from actors.runs import (
 )
 from adapters.local.pubsub import LocalPubSub
 from adapters.postgres.executions import WATCHDOG_LOCK, PostgresExecutionRecords
-from adapters.postgres.migrate import migrate
 from adapters.postgres.pool import Pool
 from adapters.postgres.runs import PostgresRunRecords
-from appstrate.paths import MIGRATIONS
-from support.postgres import Postgres
 from support.running import running
 
 ME = Identity(instance=InstanceId("1"), boot="now")
@@ -32,15 +28,6 @@ OTHER = Identity(instance=InstanceId("2"), boot="now")
 EARLIER = Identity(instance=InstanceId("1"), boot="before")
 PLENTY = 50
 LIVENESS = Liveness(heartbeat=15, stall=60, boot_deadline=300, interval=3600)
-
-
-@pytest.fixture
-async def pool(postgres: Postgres) -> AsyncIterator[Pool]:
-    pool = Pool()
-    await pool.open(**await postgres.fresh_database())
-    await migrate(pool, MIGRATIONS)
-    yield pool
-    await pool.close()
 
 
 @pytest.fixture
