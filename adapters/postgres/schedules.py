@@ -22,7 +22,7 @@ from adapters.postgres.webhooks import tell_webhooks
 
 SHOWN = """
     SELECT s.*, u.name AS actor_name,
-        (SELECT count(*) FROM runs r WHERE r.schedule_id = s.id
+        (SELECT count(*) FROM runs r WHERE r.org_id = s.org_id AND r.schedule_id = s.id
             AND r.status IN ('pending', 'running')) AS running_runs,
         coalesce((SELECT run_number FROM runs r WHERE r.schedule_id = s.id
             ORDER BY started_at DESC LIMIT 1), 0) AS last_run_number
@@ -44,7 +44,8 @@ CLAIM = """
         FROM schedule_fires WHERE state = 'due' ORDER BY schedule_id, due_at
     ), chosen AS (
         SELECT f.schedule_id, f.due_at, s.overlap_policy = 'skip' AND EXISTS (
-            SELECT FROM runs r WHERE r.schedule_id = s.id AND r.status IN ('pending', 'running')
+            SELECT FROM runs r WHERE r.org_id = s.org_id AND r.schedule_id = s.id
+                AND r.status IN ('pending', 'running')
         ) AS overlaps
         FROM first JOIN schedule_fires f USING (schedule_id, due_at)
         JOIN schedules s ON s.id = f.schedule_id
