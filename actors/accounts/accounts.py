@@ -221,12 +221,16 @@ class Accounts(Actor):
                 assert_never(message)
 
     async def _sign_up(self, message: SignUp) -> SignedUp:
-        user, organization = await self._registration.sign_up(message)
+        user, organization = await self._registration.sign_up(
+            message.email, message.password, message.name
+        )
         signed_in = await self._open_session(user, message.ip_address, message.user_agent)
         return SignedUp(signed_in=signed_in, organization=organization)
 
     async def _claim(self, message: ClaimPlatform) -> SignedUp:
-        user, organization = await self._registration.claim(message)
+        user, organization = await self._registration.claim(
+            message.token, message.email, message.password, message.name
+        )
         signed_in = await self._open_session(user, message.ip_address, message.user_agent)
         return SignedUp(signed_in=signed_in, organization=organization)
 

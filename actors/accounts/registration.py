@@ -1,7 +1,6 @@
 """New users: those who sign up, and the one who claims the platform."""
 
 import hmac
-from typing import TYPE_CHECKING
 
 from actors.accounts.authentication import digest
 from actors.accounts.organization_records import NewOrganization, Organization
@@ -12,9 +11,6 @@ from actors.accounts.rules import check_sign_up, slugs_for
 from actors.ids import OrgId, new_application_id, new_user_id, new_uuid
 from actors.runtime import Conflict, Rejected
 
-if TYPE_CHECKING:
-    from actors.accounts.accounts import ClaimPlatform, SignUp
-
 
 class Registration:
     """Lets users in as the policy says."""
@@ -23,43 +19,46 @@ class Registration:
         self._records = records
         self._policy = policy
 
-    async def sign_up(self, message: "SignUp") -> tuple[User, NewOrganization | None]:
+    async def sign_up(
+        self, email: str, password: str, name: str
+    ) -> tuple[User, NewOrganization | None]:
         """Make a user; the one whom the operator named owner gets an organization with it."""
-        email = message.email.strip().lower()
-        check_sign_up(email, message.password, message.name)
+        email = email.strip().lower()
+        check_sign_up(email, password, name)
         invited = self._policy.sign_up_closed and await self._records.is_invited(email)
         check_may_sign_up(self._policy, email, invited=invited)
         if email == self._policy.owner:
-            return await self._found(email, message, claims=False)
-        password_hash = await hash_password(message.password)
-        name = message.name.strip()
-        user = await self._records.add_user(new_user_id(), email, name, password_hash)
+            return await self._found(email, password, name, claims=False)
+        password_hash = await hash_password(password)
+        user = await self._records.add_user(new_user_id(), email, name.strip(), password_hash)
         if user is None:
             raise _taken()
         return user, None
 
-    async def claim(self, message: "ClaimPlatform") -> tuple[User, NewOrganization]:
+    async def claim(
+        self, token: str, email: str, password: str, name: str
+    ) -> tuple[User, NewOrganization]:
         """Make the platform's owner and their organization."""
         if not await self.is_claim_open():
             raise _claimed()
-        if not hmac.compare_digest(digest(message.token), self._policy.claim_digest or ""):
+        if not hmac.compare_digest(digest(token), self._policy.claim_digest or ""):
             raise Rejected("this claim token is not valid", code="token_invalid", param="token")
-        email = message.email.strip().lower()
-        check_sign_up(email, message.password, message.name)
-        return await self._found(email, message, claims=True)
+        email = email.strip().lower()
+        check_sign_up(email, password, name)
+        return await self._found(email, password, name, claims=True)
 
     async def is_claim_open(self) -> bool:
         """Whether there is something to claim, and nobody has."""
         return self._policy.claim_digest is not None and not await self._records.is_claimed()
 
     async def _found(
-        self, email: str, message: "SignUp | ClaimPlatform", *, claims: bool
+        self, email: str, password: str, name: str, *, claims: bool
     ) -> tuple[User, NewOrganization]:
         founding = Founding(
             user=new_user_id(),
             email=email,
-            name=message.name.strip(),
-            password_hash=await hash_password(message.password),
+            name=name.strip(),
+            password_hash=await hash_password(password),
             org=OrgId(new_uuid()),
             org_name=self._policy.first_organization,
             slugs=slugs_for(self._policy.first_organization),

@@ -1,9 +1,10 @@
 """What is known of providers' models: sizes, abilities, prices.
 
 The facts are in `catalogue.json`, one line per model, in the order in which they are offered.
-Prices are US dollars per million tokens, at the highest rate where a provider's depend on the hour;
-they are two public price lists' of November 2026, and only models both agree on. A model that is
-not here can be used all the same: what it costs is then what an organization says.
+Prices are US dollars per million tokens, of November 2026, at the highest rate where a provider's
+depend on the hour. Two public price lists were compared, and agree, except for some models of
+DeepSeek and OpenRouter. A model that is not here can be used all the same: what it costs is then
+what an organization says.
 """
 
 from pathlib import Path

@@ -1,6 +1,9 @@
 """Runs from a wish to a verdict.
 
-Ports Launcher, RunManager, RunDispatcher, RunSupervisor, RunSink, RunWatchdog, RunLog, RunEvidence.
+Ports, in boot order: RunSupervisor keeps the actor of each run that goes on; RunSink takes what
+runs send; RunDispatcher gives waiting runs their turn; RunWatchdog ends the silent; RunManager
+admits, cancels and deletes; RemoteRuns records what is executed elsewhere; Launcher plans; RunLog
+reads; RunEvidence explains.
 """
 
 from actors.runs.assignment import Places as Places
