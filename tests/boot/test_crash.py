@@ -323,7 +323,9 @@ async def test_tier_1_runs_on_a_database_of_its_own(
 ) -> None:
     """And looks in it for runs nobody started, as those of a launch that was cut short."""
     connect = await postgres.fresh_database()
-    server = ServerProcess(tmp_path / "data", DATABASE_URL=url_of(connect))
+    server = ServerProcess(
+        tmp_path / "data", DATABASE_URL=url_of(connect), SHUTDOWN_TIMEOUT_SECONDS="1"
+    )
     await server.start()
     try:
         owner = await new_owner(server.url)

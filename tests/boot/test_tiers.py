@@ -9,7 +9,7 @@ from adapters.postgres.database import EmbeddedDatabase, ExternalDatabase
 from appstrate.capabilities import describe
 from appstrate.settings import read_settings
 from appstrate.tiers import Plan
-from support.plans import picked, planned
+from support.plans import given, picked, planned
 
 
 @pytest.mark.parametrize("url", ["", "postgresql://db/x"])
@@ -35,6 +35,20 @@ def test_one_variable_replaces_one_part(tmp_path: Path) -> None:
 def test_the_plan_has_an_actor_for_every_address_in_the_same_order() -> None:
     assert [f.name for f in fields(Plan)] == [f.name for f in fields(Addresses)]
     assert [a.name for a in every_address(new_addresses())] == [f.name for f in fields(Plan)]
+
+
+def test_actors_ask_only_those_that_boot_before_them(tmp_path: Path) -> None:
+    chosen = planned(read_settings({"DATA_DIR": str(tmp_path)}))
+    order = [each.name for each in fields(Plan)]
+    upward = [
+        f"{name} asks {address.name}"
+        for name in order
+        for address in given(getattr(chosen, name))
+        if order.index(address.name) >= order.index(name)
+    ]
+
+    assert [*given(chosen.run_supervisor)]
+    assert upward == []
 
 
 def test_the_choice_is_explained(tmp_path: Path) -> None:

@@ -133,7 +133,10 @@ async def test_what_the_bus_lost_is_read_after_a_silence(
     monkeypatch.setattr(stream, "SILENCE", 0.1)
     last = (await owner.logs(hanging))[-1]["id"]
     async with opened(owner, stream_of(owner, hanging), {"Last-Event-ID": str(last)}) as frames:
-        assert [(await anext(frames))[0] for _ in range(3)] == ["ping", "run_update", "ping"]
+        assert [(await anext(frames))[0] for _ in range(2)] == ["ping", "run_update"]
+        # What the program was still about to say comes before the ping of the silence.
+        while (await anext(frames))[0] != "ping":
+            pass
         await write_unheard(server, hanging, "unheard")
         assert await messages(frames, 1) == ["unheard"]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from support.api import Api, new_owner
 from support.fake_model import Fail, FakeModel, Hang, Raw, Say, Step
 from support.packages import typed_agent_manifest
+from support.postgres import Postgres, url_of
 from support.processes import ServerProcess
 from support.waiting import eventually
 
@@ -87,11 +89,21 @@ async def test_an_answer_that_breaks_off_is_told(owner: Api, fake: FakeModel) ->
     assert "broke off" in told["model_calls"][-1]["error"]
 
 
-async def test_a_program_that_dies_leaves_its_last_words(owner: Api, fake: FakeModel) -> None:
+@pytest.fixture
+async def open_owner(tmp_path: Path, postgres: Postgres) -> AsyncIterator[Api]:
+    """Somebody on a server without walls, where a tool can write to the program's own output."""
+    database = url_of(await postgres.fresh_database())
+    server = ServerProcess(tmp_path / "data", DATABASE_URL=database, RUN_SANDBOX="off")
+    await server.start()
+    yield await new_owner(server.url)
+    await server.stop()
+
+
+async def test_a_program_that_dies_leaves_its_last_words(open_owner: Api, fake: FakeModel) -> None:
     """Its last 200 lines, without the secrets in them."""
     words = f"for i in $(seq 300); do echo line $i; done > /proc/$PPID/fd/2; echo {KEY}"
     kill = f"{words} > /proc/$PPID/fd/2; kill -9 $PPID"
-    told = await failed(owner, fake, Say("", {"bash": {"command": kill}}))
+    told = await failed(open_owner, fake, Say("", {"bash": {"command": kill}}))
 
     assert told["cause"] == "killed"
     assert (told["exit"]["code"], told["exit"]["signal"]) == (None, 9)

@@ -1,5 +1,6 @@
 """Plans that are looked at, and never booted."""
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from actors.addresses import new_addresses
 from actors.ids import InstanceId
 from actors.runs import Identity
-from actors.runtime import Actor
+from actors.runtime import Actor, Address
 from appstrate.settings import Settings, read_settings
 from appstrate.tiers import Plan, plan
 
@@ -30,6 +31,16 @@ def picked(factory: Any) -> type[Actor]:
     assert isinstance(chosen, type)
     assert issubclass(chosen, Actor)
     return chosen
+
+
+def given(factory: Any) -> Iterator[Address[Any]]:
+    """The addresses that an actor is made with, and those that what it makes is made with."""
+    if isinstance(factory, partial):
+        for value in (*factory.args, *factory.keywords.values()):
+            if isinstance(value, Address):
+                yield value
+            else:
+                yield from given(value)
 
 
 def _nowhere() -> Any:
