@@ -1,5 +1,7 @@
 """`appstrate login` and `appstrate claim`: who one is on a server, and who may come in."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -97,15 +99,36 @@ async def _login(url: str, email: str, password: str) -> dict[str, Any]:
         return await _key(client, url, email)
 
 
-async def _key(client: "Client", url: str, email: str) -> dict[str, Any]:
-    """A key for whoever has just signed in, in the first application of their organization."""
+@asynccontextmanager
+async def signed_in(url: str, email: str, password: str) -> AsyncGenerator["Client", None]:
+    """A user's client for the length of a block; the session is ended with it."""
+    from appstrate.cli.client import Client
+
+    async with Client(url) as client:
+        await client.post("/api/auth/sign-in/email", {"email": email, "password": password})
+        try:
+            await _enter(client)
+            yield client
+        finally:
+            await client.post("/api/auth/sign-out")
+
+
+async def _enter(client: "Client") -> str:
+    """Act in the first application of a user's first organization; returns that one's id."""
     from appstrate.cli.client import ApiError
 
     orgs = (await client.get("/api/orgs"))["data"]
     if not orgs:
         raise ApiError("this account has no organization yet")
-    client.act_in(orgs[0]["id"], "")
+    org = str(orgs[0]["id"])
+    client.act_in(org, "")
     application = (await client.get("/api/applications"))["data"][0]
-    client.act_in(orgs[0]["id"], application["id"])
+    client.act_in(org, application["id"])
+    return org
+
+
+async def _key(client: "Client", url: str, email: str) -> dict[str, Any]:
+    """A key for whoever has just signed in, in the first application of their organization."""
+    org = await _enter(client)
     key = await client.post("/api/api-keys", {"name": "Command line"})
-    return {"url": url, "email": email, "orgId": orgs[0]["id"], "apiKey": key["key"]}
+    return {"url": url, "email": email, "orgId": org, "apiKey": key["key"]}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from actors.packages.archive import write_archive
-from actors.packages.content import read_package
+from actors.packages.content import ReadPackage, read_package
 from actors.runtime import Refusal
 
 LEFT_OUT = ("node_modules", "__pycache__")
@@ -49,7 +49,12 @@ def _folders(sources: Path) -> list[Path]:
     return sorted(folder for folder in sources.iterdir() if folder.is_dir())
 
 
-def _archive(folder: Path) -> bytes:
+def examine(path: Path) -> ReadPackage:
+    """The package in a folder or an archive. Raises `BuildError` or a `Refusal` when it is bad."""
+    return read_package(_packed(path) if path.is_dir() else path.read_bytes())
+
+
+def _packed(folder: Path) -> bytes:
     files: dict[str, bytes] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
@@ -59,7 +64,11 @@ def _archive(folder: Path) -> bytes:
         if path.is_file() and not hidden:
             files[relative.as_posix()] = path.read_bytes()
     # Stored, not deflated: compressors differ between machines, and bytes must not.
-    content = write_archive(files, store=True)
+    return write_archive(files, store=True)
+
+
+def _archive(folder: Path) -> bytes:
+    content = _packed(folder)
     try:
         package = read_package(content)
     except Refusal as refusal:

@@ -8,6 +8,8 @@ import typer
 from rich.markup import escape
 
 from appstrate.cli.accounts import claim, login, print_claim, warn_of_strangers
+from appstrate.cli.agents import agents
+from appstrate.cli.keys import keys
 from appstrate.cli.packages import packages
 from appstrate.cli.runs import logs, run, runs
 from appstrate.cli.schedules import schedules
@@ -170,6 +172,8 @@ app.add_typer(runs, name="runs")
 app.add_typer(schedules, name="schedules")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(packages, name="packages")
+app.add_typer(agents, name="agents")
+app.add_typer(keys, name="keys")
 
 
 def main() -> None:

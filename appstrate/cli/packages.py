@@ -1,14 +1,15 @@
-"""`appstrate packages`: building and importing them."""
+"""`appstrate packages`: building, checking and importing them."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from appstrate.cli.terminal import Url, console, errors, fail, run_work
+from appstrate.cli.terminal import AsJson, Url, console, errors, fail, run_work
 
-packages = typer.Typer(no_args_is_help=True, help="Build and import packages.")
+packages = typer.Typer(no_args_is_help=True, help="Build, check and import packages.")
 
 
 @packages.command("build")
@@ -31,6 +32,42 @@ def build_packages(
         fail(str(error))
     for path in changed:
         console.print(f"built {path}")
+
+
+@packages.command("validate")
+def validate_package(
+    path: Annotated[Path, typer.Argument(exists=True, help="An archive, or a package's folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check a package as an import would, without a server; tells every problem at once."""
+    from actors.runtime import Refusal
+    from appstrate.cli.archives import BuildError, examine
+
+    problems: list[str] = []
+    warnings: list[str] = []
+    told: dict[str, Any] = {}
+    try:
+        package = examine(path)
+    except BuildError as error:
+        problems = [str(error)]
+    except Refusal as refusal:
+        each = [f"{problem.field}: {problem.message}" for problem in refusal.problems]
+        problems = each or [refusal.detail]
+    else:
+        warnings = package.warnings
+        version = package.manifest["version"]
+        told = {"packageId": package.id, "type": package.type, "version": version}
+    if as_json:
+        verdict = {"valid": not problems, "problems": problems, "warnings": warnings}
+        print(json.dumps(verdict | told, indent=2))  # noqa: T201 - for programs
+    else:
+        for warning in warnings:
+            errors.print(Text(warning, "yellow"))
+        for problem in problems:
+            errors.print(Text(problem, "red"))
+        if told:
+            console.print(f"{told['packageId']} {told['version']} ({told['type']}) is good.")
+    raise typer.Exit(1 if problems else 0)
 
 
 @packages.command("import")

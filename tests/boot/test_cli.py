@@ -3,11 +3,8 @@
 import asyncio
 import io
 import json
-import os
 import re
 import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,40 +16,7 @@ from appstrate.cli.why import print_why
 from support.api import PASSWORD, Api, new_owner
 from support.fake_model import Say, fake_model
 from support.packages import agent_archive, agent_manifest
-
-
-class Shell:
-    """A folder, and the commands typed in it."""
-
-    def __init__(self, folder: Path, **variables: str) -> None:
-        self.folder = folder
-        self._variables = variables
-
-    def __call__(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("APPSTRATE_")}
-        return subprocess.run(
-            [sys.executable, "-m", "appstrate", *arguments],
-            cwd=self.folder,
-            env=clean | {"COLUMNS": "200", "NO_COLOR": "1"} | self._variables | variables,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-
-
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    folder = tmp_path_factory.mktemp("somewhere")
-    shell = Shell(folder, PORT="0", XDG_CONFIG_HOME=str(folder / "config"))
-    yield shell
-    shell("stop")
-
-
-@pytest.fixture(scope="module")
-def demo(shell: Shell) -> subprocess.CompletedProcess[str]:
-    return shell("demo")
+from support.shell import Shell
 
 
 def test_demo_starts_a_server_runs_an_agent_and_leaves_both(

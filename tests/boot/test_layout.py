@@ -14,7 +14,17 @@ from appstrate.http.routes import every_route
 from appstrate.paths import MIGRATIONS, ROOT, SYSTEM_PACKAGES
 
 SOURCES = [p for name in ("actors", "adapters", "appstrate") for p in (ROOT / name).rglob("*.py")]
-COMMANDS = ("accounts", "commands", "packages", "runs", "schedules", "terminal", "webhooks")
+COMMANDS = (
+    "accounts",
+    "agents",
+    "commands",
+    "keys",
+    "packages",
+    "runs",
+    "schedules",
+    "terminal",
+    "webhooks",
+)
 MAY_IMPORT_LATE = {
     *(ROOT / "appstrate" / "cli" / f"{name}.py" for name in COMMANDS),
     ROOT / "appstrate" / "tiers.py",
