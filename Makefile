@@ -29,7 +29,7 @@ stop: $(VENV)/.runtime ## stop the server that demo left running
 	$(BIN)/appstrate stop
 
 test: $(VENV)/.dev ## run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
 
 check: $(VENV)/.dev ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -82,7 +82,7 @@ async def show_document(call: Call) -> DocumentView:
     f"{DOCUMENT}/content",
     Scope.APPLICATION,
     "documents:read",
-    answer=Media("application/octet-stream"),
+    answer=Media("*/*"),
     also=(206, 304),
 )
 async def download_document(call: Call) -> web.StreamResponse:
@@ -110,7 +110,7 @@ async def keep_document(call: Call) -> DocumentView:
     "/preview/documents/{document}",
     Scope.PUBLIC,
     query=(Query("t", "The token in the document's `preview_url`."),),
-    answer=Media("application/octet-stream"),
+    answer=Media("*/*"),
     also=(206, 304),
 )
 async def preview_document(call: Call) -> web.StreamResponse:

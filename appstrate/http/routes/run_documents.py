@@ -51,7 +51,7 @@ async def list_run_documents(call: Call) -> RunDocuments:
     "GET",
     f"{DOCUMENTS}/{{file}}",
     Scope.PUBLIC,
-    answer=Media("application/octet-stream"),
+    answer=Media("*/*"),
     of_runs=True,
 )
 async def read_run_document(call: Call) -> web.StreamResponse:
