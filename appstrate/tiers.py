@@ -28,9 +28,10 @@ from actors.pubsub import PubSub
 from actors.queue import Queue
 from actors.retention import Retention
 from actors.runs import (
+    Admission,
+    AdmissionLimits,
     Identity,
     Launcher,
-    LaunchRate,
     LiveRun,
     Places,
     RemoteRuns,
@@ -202,7 +203,13 @@ def in_process(
     runs = PostgresRunRecords(pool, settings.files.org_bytes)
     evidence = PostgresEvidenceRecords(pool)
     schedules = PostgresScheduleRecords(pool)
-    rate = LaunchRate(at.limiter, settings.limits.per_org_global_rate_per_min)
+    admission = Admission(
+        *(runs, at.pubsub, at.limiter, secrets),
+        AdmissionLimits(
+            per_minute=settings.limits.per_org_global_rate_per_min,
+            most_pending=settings.limits.max_pending_per_org,
+        ),
+    )
     executions = PostgresExecutionRecords(pool)
     notifications = PostgresNotificationRecords(pool)
     packages = PostgresPackageRecords(pool)
@@ -319,19 +326,14 @@ def in_process(
             at.pubsub,
             at.run_supervisor,
             at.run_dispatcher,
-            secrets,
-            rate=rate,
-            most_pending_of_organization=settings.limits.max_pending_per_org,
+            admission,
         ),
         remote_runs=partial(
             RemoteRuns,
             runs,
-            at.pubsub,
-            secrets,
-            limits=settings.remote_limits,
+            admission,
+            settings.remote_limits,
             url=lambda: places().public_url,
-            rate=rate,
-            most_pending_of_organization=settings.limits.max_pending_per_org,
         ),
         persistence=partial(Persistence, PostgresPersistenceRecords(pool), at.packages),
         launcher=partial(

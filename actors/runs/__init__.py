@@ -6,6 +6,8 @@ admits, cancels and deletes; RemoteRuns records what is executed elsewhere; Laun
 reads; RunEvidence explains.
 """
 
+from actors.runs.admission import Admission as Admission
+from actors.runs.admission import AdmissionLimits as AdmissionLimits
 from actors.runs.assignment import Places as Places
 from actors.runs.assignment import environment as environment
 from actors.runs.conclude import announce as announce
@@ -31,7 +33,6 @@ from actors.runs.finalize import Verdict as Verdict
 from actors.runs.finalize import decide as decide
 from actors.runs.inline import InlineLaunch as InlineLaunch
 from actors.runs.inline import InlineLimits as InlineLimits
-from actors.runs.launch_rate import LaunchRate as LaunchRate
 from actors.runs.launcher import CheckInline as CheckInline
 from actors.runs.launcher import Launcher as Launcher
 from actors.runs.launcher import PlanInline as PlanInline

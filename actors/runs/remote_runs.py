@@ -9,14 +9,10 @@ import msgspec
 from actors.accounts import Caller
 from actors.contract import Resource, spell
 from actors.ids import RunId
-from actors.pubsub import PubSub
-from actors.runs.conclude import announce, announce_lines
-from actors.runs.events import LogEntry
-from actors.runs.launch_rate import LaunchRate
+from actors.runs.admission import Admission
 from actors.runs.plan import RunPlan
 from actors.runs.records import RunRecords
-from actors.runs.signing import RunSecrets
-from actors.runtime import Actor, Address, Lane, LimitExceeded, NotFound, Rejected, Request
+from actors.runtime import Actor, Lane, NotFound, Rejected, Request
 
 
 class RemoteLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,22 +68,15 @@ class RemoteRuns(Actor):
     def __init__(
         self,
         records: RunRecords,
-        pubsub: Address[PubSub],
-        secrets: RunSecrets,
-        *,
+        admission: Admission,
         limits: RemoteLimits,
         url: Callable[[], str],
-        rate: LaunchRate,
-        most_pending_of_organization: int,
     ) -> None:
         super().__init__()
         self._records = records
-        self._pubsub = pubsub
-        self._secrets = secrets
+        self._admission = admission
         self._limits = limits
         self._url = url
-        self._rate = rate
-        self._most_pending = most_pending_of_organization
 
     async def receive(self, message: RemoteRunsMessage) -> Any:
         match message:
@@ -100,24 +89,7 @@ class RemoteRuns(Actor):
 
     async def _open(self, plan: RunPlan, ttl: int | None) -> RemoteSink:
         expires = self._expiry(self._limits.default_ttl if ttl is None else ttl, "sink.ttl_seconds")
-        await self._rate.take(plan.org)
-        secret, sealed = self._secrets.new()
-        first = LogEntry(
-            event="progress",
-            level="info",
-            message="run created · executed elsewhere",
-            data={"platform": True, "phase": "waiting"},
-        )
-        launched = await self._records.launch(plan, sealed, expires, first, self._most_pending)
-        if launched is None:
-            raise LimitExceeded(
-                f"{self._most_pending} runs of this organization wait to be started already",
-                code="org_run_concurrency_exceeded",
-                retry_after=10,
-            )
-        run, line = launched
-        announce(self._pubsub, run, "INSERT")
-        announce_lines(self._pubsub, plan.application, plan.package, [line])
+        run, secret = await self._admission.admit(plan, expires, "run created · executed elsewhere")
         events = f"{self._url()}/api/runs/{run.id}/events"
         return RemoteSink(
             id=run.id,

@@ -6,28 +6,24 @@ from typing import Any, TypeAlias, assert_never
 from actors.accounts import Caller
 from actors.ids import PackageId, RunId
 from actors.pubsub import PubSub
-from actors.runs.conclude import announce, announce_lines, conclude
-from actors.runs.events import LogEntry
+from actors.runs.admission import Admission
+from actors.runs.conclude import conclude
 from actors.runs.finalize import Report
-from actors.runs.launch_rate import LaunchRate
 from actors.runs.plan import RunPlan
 from actors.runs.records import Run, RunRecords
 from actors.runs.run_dispatcher import RunDispatcher, RunWaits
 from actors.runs.run_supervisor import RunSupervisor, StopLiveRun
-from actors.runs.signing import RunSecrets
 from actors.runtime import (
     Actor,
     Address,
     Conflict,
     Lane,
-    LimitExceeded,
     NotFound,
     Rejected,
     Request,
 )
 
 SINK_LIFE = timedelta(seconds=7200)
-RETRY_SECONDS = 10
 
 
 class Admit(Request["RunManager", Run], frozen=True, kw_only=True):
@@ -87,19 +83,14 @@ class RunManager(Actor):
         pubsub: Address[PubSub],
         live: Address[RunSupervisor],
         dispatcher: Address[RunDispatcher],
-        secrets: RunSecrets,
-        *,
-        rate: LaunchRate,
-        most_pending_of_organization: int,
+        admission: Admission,
     ) -> None:
         super().__init__()
         self._records = records
         self._pubsub = pubsub
         self._live = live
-        self._secrets = secrets
         self._dispatcher = dispatcher
-        self._rate = rate
-        self._most_pending_of_organization = most_pending_of_organization
+        self._admission = admission
 
     async def receive(self, message: RunManagerMessage) -> Any:
         match message:
@@ -115,29 +106,8 @@ class RunManager(Actor):
                 assert_never(message)
 
     async def _admit(self, plan: RunPlan) -> Run:
-        await self._rate.take(plan.org)
-        _, sealed = self._secrets.new()
-        first = LogEntry(
-            event="progress",
-            level="info",
-            message="run created · waiting to start",
-            data={"platform": True, "phase": "waiting"},
-        )
         expires = datetime.now(UTC) + SINK_LIFE
-        launched = await self._records.launch(
-            plan, sealed, expires, first, self._most_pending_of_organization
-        )
-        if launched is None:
-            most = self._most_pending_of_organization
-            raise LimitExceeded(
-                f"{most} runs of this organization wait to be started already: try again when "
-                "some of them have been",
-                code="org_run_concurrency_exceeded",
-                retry_after=RETRY_SECONDS,
-            )
-        run, line = launched
-        announce(self._pubsub, run, "INSERT")
-        announce_lines(self._pubsub, plan.application, plan.package, [line])
+        run, _ = await self._admission.admit(plan, expires, "run created · waiting to start")
         self._dispatcher.tell(RunWaits())
         return run
 
