@@ -6,7 +6,6 @@ variable that is set. The order of the fields is the order of boot; shutdown is 
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ from actors.agents import Agents
 from actors.audit import Audit
 from actors.database import Database
 from actors.extension_host import ExtensionHost
-from actors.files import Documents, FileBlobs, FileSweeper, FileTokens, RunFiles, Uploads
+from actors.files import Documents, FileSweeper, RunFiles, Uploads
 from actors.idempotency import Idempotency
 from actors.limiter import Limiter
-from actors.models import Credentials, Models, built_in
+from actors.models import Credentials, Models
 from actors.notifications import Notifications
 from actors.packages import Artifacts, Bundles, Curator, Installations, Packages, Publisher
 from actors.persistence import Persistence
@@ -28,22 +27,17 @@ from actors.pubsub import PubSub
 from actors.queue import Queue
 from actors.retention import Retention
 from actors.runs import (
-    Admission,
-    AdmissionLimits,
     Identity,
     Launcher,
-    LiveRun,
     Places,
     RemoteRuns,
     RunDispatcher,
     RunEvidence,
     RunLog,
     RunManager,
-    RunSecrets,
     RunSink,
     RunSupervisor,
     RunWatchdog,
-    environment,
 )
 from actors.runtime import Child
 from actors.schedules import Scheduler, Schedules
@@ -57,45 +51,28 @@ from adapters.local.limiter import LocalLimiter
 from adapters.local.pubsub import LocalPubSub
 from adapters.local.queue import LocalQueue
 from adapters.local.sandbox import Sandbox
-from adapters.local.scheduler import LocalScheduler
-from adapters.local.sender import HttpSender
 from adapters.local.sidecar_pool import LocalSidecarPool
 from adapters.local.storage import LocalStorage
 from adapters.local.trial import Found, find_sandbox
-from adapters.postgres import files
-from adapters.postgres.accounts import PostgresAccountRecords
 from adapters.postgres.agents import PostgresSetupRecords
-from adapters.postgres.applications import PostgresApplicationRecords
 from adapters.postgres.audit import PostgresAuditRecords
-from adapters.postgres.bundles import PostgresBundleRecords
-from adapters.postgres.credentials import PostgresCredentialRecords
-from adapters.postgres.curation import PostgresCurationRecords
-from adapters.postgres.end_users import PostgresEndUserRecords
-from adapters.postgres.evidence import PostgresEvidenceRecords
-from adapters.postgres.executions import PostgresExecutionRecords
-from adapters.postgres.feed import PostgresFeedRecords
 from adapters.postgres.idempotency import PostgresIdempotencyRecords
-from adapters.postgres.installations import PostgresInstallationRecords
 from adapters.postgres.jobs import PostgresJobRecords
-from adapters.postgres.members import PostgresMemberRecords
-from adapters.postgres.models import PostgresModelRecords
 from adapters.postgres.notifications import PostgresNotificationRecords
-from adapters.postgres.organizations import PostgresOrganizationRecords
-from adapters.postgres.packages import PostgresPackageRecords
 from adapters.postgres.persistence import PostgresPersistenceRecords
 from adapters.postgres.pool import Pool
-from adapters.postgres.publications import PostgresPublicationRecords
-from adapters.postgres.retention import PostgresRetentionRecords
-from adapters.postgres.run_files import PostgresRunFileRecords
-from adapters.postgres.runs import PostgresRunRecords
-from adapters.postgres.schedules import PostgresScheduleRecords
 from adapters.postgres.settings import EmbeddedSettings, ExternalSettings
 from adapters.postgres.statistics import PostgresStatisticsRecords
-from adapters.postgres.webhooks import PostgresWebhookRecords
 from appstrate.extensions.installed import InstalledExtensions
 from appstrate.paths import MIGRATIONS
 from appstrate.settings import Settings
-from appstrate.sidecar.model_probe import HttpModelProbe
+from appstrate.wiring.accounts import AccountWiring
+from appstrate.wiring.automation import AutomationWiring
+from appstrate.wiring.files import FileWiring
+from appstrate.wiring.means import Means
+from appstrate.wiring.models import ModelWiring
+from appstrate.wiring.packages import PackageWiring
+from appstrate.wiring.runs import RunWiring
 
 AGENT_PROGRAM = Path(__file__).with_name("agent") / "__main__.py"
 AGENT_PARTS = (AGENT_PROGRAM.parent, Path(__file__).with_name("__init__.py"))
@@ -171,7 +148,16 @@ def plan(
         sandbox=sandbox,
         ports=lambda: places().ports,
     )
-    chosen = in_process(settings, at, identity, places, (pool, executor))
+    means = Means(
+        settings=settings,
+        at=at,
+        identity=identity,
+        places=places,
+        pool=pool,
+        executor=executor,
+        vault=Vault(settings.keys.encryption, settings.keys.encryption_active),
+    )
+    chosen = in_process(means)
     if isinstance(settings.database, ExternalSettings):
         chosen = with_database(chosen, settings.database, pool)
     return chosen
@@ -182,58 +168,17 @@ def walls(settings: Settings) -> Found:
     return find_sandbox(settings.executor, AGENT_PROGRAM, LIBRARIES, AGENT_PARTS)
 
 
-def in_process(
-    settings: Settings,
-    at: Addresses,
-    identity: Identity,
-    places: Callable[[], Places],
-    means: tuple[Pool, LocalExecutor],
-) -> Plan:
+def in_process(means: Means) -> Plan:
     """Nothing installed: an embedded database, this process, this disk."""
     from adapters.postgres.database import EmbeddedDatabase
 
-    pool, executor = means
-    keys = settings.keys
-    vault = Vault(keys.encryption, keys.encryption_active)
-    probe = HttpModelProbe(settings.egress)
-    system_models = built_in(settings.system_models, vault.seal)
-    blobs = FileBlobs(at.storage, at.queue)
-    tokens = FileTokens(keys.uploads)
-    secrets = RunSecrets(vault, keys.run_tokens)
-    runs = PostgresRunRecords(pool, settings.files.org_bytes)
-    evidence = PostgresEvidenceRecords(pool)
-    schedules = PostgresScheduleRecords(pool)
-    admission = Admission(
-        *(runs, at.pubsub, at.limiter, secrets),
-        AdmissionLimits(
-            per_minute=settings.limits.per_org_global_rate_per_min,
-            most_pending=settings.limits.max_pending_per_org,
-        ),
-    )
-    executions = PostgresExecutionRecords(pool)
-    notifications = PostgresNotificationRecords(pool)
-    packages = PostgresPackageRecords(pool)
-    live_run = partial(
-        LiveRun,
-        records=runs,
-        executions=executions,
-        pubsub=at.pubsub,
-        pool=at.sidecar_pool,
-        environment=partial(
-            environment,
-            places=places,
-            secrets=secrets,
-            tool_result_bytes=settings.tool_result_bytes,
-            document_bytes=settings.files.file_bytes,
-            heartbeat_seconds=settings.liveness.heartbeat,
-        ),
-        identity=identity,
-        liveness=settings.liveness,
-        evidence=evidence,
-    )
+    settings, at, pool = means.settings, means.at, means.pool
     embedded = settings.database
     if isinstance(embedded, ExternalSettings):
         embedded = EmbeddedSettings(root=settings.data_dir / "postgres")
+    people, files = AccountWiring(means), FileWiring(means)
+    packages, models = PackageWiring(means), ModelWiring(means)
+    runs, automation = RunWiring(means), AutomationWiring(means)
     return Plan(
         database=partial(EmbeddedDatabase, pool, MIGRATIONS, embedded),
         pubsub=LocalPubSub,
@@ -242,143 +187,43 @@ def in_process(
         queue=partial(LocalQueue, PostgresJobRecords(pool)),
         audit=partial(Audit, PostgresAuditRecords(pool)),
         statistics=partial(Statistics, PostgresStatisticsRecords(pool)),
-        accounts=partial(Accounts, PostgresAccountRecords(pool), settings.access),
-        organizations=partial(
-            Organizations,
-            PostgresOrganizationRecords(pool, settings.files.org_bytes),
-            at.accounts,
-            settings.access,
-        ),
-        members=partial(Members, PostgresMemberRecords(pool), at.accounts, settings.access),
-        applications=partial(Applications, PostgresApplicationRecords(pool), at.accounts),
-        end_users=partial(EndUsers, PostgresEndUserRecords(pool), at.accounts),
-        uploads=partial(Uploads, files.PostgresUploadRecords(pool), blobs, tokens, settings.files),
-        documents=partial(Documents, files.PostgresDocumentRecords(pool), at.storage, tokens),
-        run_files=partial(
-            RunFiles, PostgresRunFileRecords(pool), blobs, at.storage, at.limiter, settings.files
-        ),
-        file_sweeper=partial(FileSweeper, files.PostgresSweepRecords(pool), at.storage, at.queue),
-        packages=partial(
-            Packages,
-            packages,
-            settings.limits.timeout_ceiling_seconds,
-        ),
-        artifacts=partial(Artifacts, packages, at.storage),
-        publisher=partial(
-            Publisher,
-            PostgresPublicationRecords(pool),
-            packages,
-            at.storage,
-            settings.system_packages,
-            settings.trust,
-        ),
-        bundles=partial(
-            Bundles,
-            PostgresBundleRecords(pool),
-            at.storage,
-            at.packages,
-            trust=settings.trust,
-            limits=settings.bundle_limits,
-        ),
-        curator=partial(Curator, PostgresCurationRecords(pool), packages, at.storage),
-        installations=partial(Installations, PostgresInstallationRecords(pool)),
-        credentials=partial(
-            Credentials,
-            *(PostgresCredentialRecords(pool), vault, settings.egress, probe, system_models),
-            skipped=settings.system_models.skipped,
-        ),
-        models=partial(Models, PostgresModelRecords(pool), at.credentials, probe, system_models),
+        accounts=people.accounts(),
+        organizations=people.organizations(),
+        members=people.members(),
+        applications=people.applications(),
+        end_users=people.end_users(),
+        uploads=files.uploads(),
+        documents=files.documents(),
+        run_files=files.run_files(),
+        file_sweeper=files.sweeper(),
+        packages=packages.packages(),
+        artifacts=packages.artifacts(),
+        publisher=packages.publisher(),
+        bundles=packages.bundles(),
+        curator=packages.curator(),
+        installations=packages.installations(),
+        credentials=models.credentials(),
+        models=models.models(),
         agents=partial(Agents, PostgresSetupRecords(pool), at.packages),
-        sidecar_pool=partial(LocalSidecarPool, executor, settings.pool_size),
-        run_supervisor=partial(RunSupervisor, live_run, runs, at.pubsub, settings.capacity),
-        run_sink=partial(
-            RunSink,
-            runs,
-            at.pubsub,
-            at.run_supervisor,
-            secrets,
-            signature_seconds=settings.signature_seconds,
-            limiter=at.limiter,
-            event_limits=settings.event_limits,
-        ),
-        run_dispatcher=partial(
-            RunDispatcher,
-            runs,
-            executions,
-            at.run_supervisor,
-            pubsub=at.pubsub,
-            secrets=secrets,
-            identity=identity,
-            most_of_organization=settings.limits.max_concurrent_per_org,
-        ),
-        run_watchdog=partial(
-            RunWatchdog,
-            runs,
-            executions,
-            at.pubsub,
-            at.run_supervisor,
-            identity=identity,
-            liveness=settings.liveness,
-        ),
-        run_manager=partial(
-            RunManager,
-            runs,
-            at.pubsub,
-            at.run_supervisor,
-            at.run_dispatcher,
-            admission,
-        ),
-        remote_runs=partial(
-            RemoteRuns,
-            runs,
-            admission,
-            settings.remote_limits,
-            url=lambda: places().public_url,
-        ),
+        sidecar_pool=partial(LocalSidecarPool, means.executor, settings.pool_size),
+        run_supervisor=runs.supervisor(),
+        run_sink=runs.sink(),
+        run_dispatcher=runs.dispatcher(),
+        run_watchdog=runs.watchdog(),
+        run_manager=runs.manager(),
+        remote_runs=runs.remote(),
         persistence=partial(Persistence, PostgresPersistenceRecords(pool), at.packages),
-        launcher=partial(
-            Launcher,
-            at.packages,
-            at.agents,
-            at.models,
-            runs,
-            persistence=at.persistence,
-            files=at.run_files,
-            limits=settings.limits,
-            inline_limits=settings.inline_limits,
+        launcher=runs.launcher(),
+        run_log=runs.log(),
+        run_evidence=runs.evidence(),
+        webhooks=automation.webhooks(),
+        notifications=partial(Notifications, PostgresNotificationRecords(pool)),
+        idempotency=partial(
+            Idempotency, PostgresIdempotencyRecords(pool), means.vault, means.identity
         ),
-        run_log=partial(RunLog, runs, PostgresFeedRecords(pool), notifications),
-        run_evidence=partial(RunEvidence, evidence, at.run_log),
-        webhooks=partial(
-            Webhooks,
-            PostgresWebhookRecords(pool),
-            HttpSender(settings.webhook_egress),
-            vault,
-            settings.webhook_egress,
-            queue=at.queue,
-            pubsub=at.pubsub,
-        ),
-        notifications=partial(Notifications, notifications),
-        idempotency=partial(Idempotency, PostgresIdempotencyRecords(pool), vault, identity),
-        retention=partial(Retention, PostgresRetentionRecords(pool), at.queue, settings.retention),
-        schedules=partial(
-            Schedules,
-            schedules,
-            notifications,
-            members=at.members,
-            packages=at.packages,
-            launcher=at.launcher,
-            runs=at.run_manager,
-        ),
-        scheduler=partial(
-            LocalScheduler,
-            schedules,
-            pubsub=at.pubsub,
-            members=at.members,
-            launcher=at.launcher,
-            runs=at.run_manager,
-            grace=timedelta(seconds=settings.misfire_grace),
-        ),
+        retention=automation.retention(),
+        schedules=automation.schedules(),
+        scheduler=automation.scheduler(),
         extension_host=partial(InstalledExtensions, settings.extensions, at),
     )
 
