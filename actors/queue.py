@@ -23,13 +23,14 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     """A job to be done from `due_at` on; None means at once.
 
     With a `key` there is at most one job of that key and topic that is not done: adding another
-    one changes nothing.
+    one changes nothing. A taker may want few jobs of one `group` at once.
     """
 
     topic: str
     payload: Any = None
     due_at: datetime | None = None
     key: str | None = None
+    group: str | None = None
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +62,16 @@ class AddJob(Request["Queue", JobId], frozen=True, kw_only=True):
 
 
 class TakeJob(Request["Queue", Job | None], frozen=True, kw_only=True):
-    """The next due job of a topic, held for `lease` seconds; None when none comes in `wait`."""
+    """The next due job of a topic, held for `lease` seconds; None when none comes in `wait`.
+
+    With `most_of_group` no job of a group is given while so many of that group are held, by
+    whomever; takers who come at the same moment may exceed it by one each.
+    """
 
     topic: str
     lease: float
     wait: float = 20.0
+    most_of_group: int | None = None
 
 
 class FinishJob(Request["Queue", bool], frozen=True, kw_only=True):
@@ -105,20 +111,63 @@ class WakeQueue(Request["Queue", None], frozen=True, kw_only=True):
 
 
 class ListDeadJobs(Request["Queue", list[DeadJob]], frozen=True, kw_only=True):
-    """The jobs that were given up, the latest first."""
+    """The jobs that were given up, the latest first; those `after` one, which is still there."""
 
     topic: str | None = None
     limit: int = 100
+    after: JobId | None = None
 
 
-class RetryDeadJob(Request["Queue", bool], frozen=True, kw_only=True):
-    """Try a job that was given up again, with all its attempts. False when there is none."""
+class ReadDeadJob(Request["Queue", DeadJob | None], frozen=True, kw_only=True):
+    """A job that was given up; None when there is none."""
 
     job: JobId
 
 
+class RetryDeadJob(Request["Queue", bool], frozen=True, kw_only=True):
+    """Try a job that was given up again, with all its attempts.
+
+    False when there is none, or another one of its key.
+    """
+
+    job: JobId
+
+
+class RetryDeadJobs(Request["Queue", int], frozen=True, kw_only=True):
+    """Try the jobs of a topic that were given up before a moment once more each.
+
+    Their attempts are counted on. Answers how many that are.
+    """
+
+    topic: str
+    before: datetime
+
+
+class DiscardDeadJob(Request["Queue", bool], frozen=True, kw_only=True):
+    """Forget a job that was given up. False when there is none."""
+
+    job: JobId
+
+
+class ForgetDeadJobs(Request["Queue", int], frozen=True, kw_only=True):
+    """Forget every job that was given up before a moment; answers how many."""
+
+    before: datetime
+
+
 QueueMessage: TypeAlias = (
-    AddJob | TakeJob | FinishJob | FailJob | ExtendJob | WakeQueue | ListDeadJobs | RetryDeadJob
+    AddJob
+    | TakeJob
+    | FinishJob
+    | FailJob
+    | ExtendJob
+    | WakeQueue
+    | ListDeadJobs
+    | ReadDeadJob
+    | RetryDeadJob
+    | RetryDeadJobs
+    | DiscardDeadJob
+    | ForgetDeadJobs
 )
 
 
@@ -143,8 +192,16 @@ class Queue(Actor):
                 return self.wake(message.topic)
             case ListDeadJobs():
                 return await self.dead(message)
+            case ReadDeadJob():
+                return await self.dead_job(message.job)
             case RetryDeadJob():
                 return await self.revive(message.job)
+            case RetryDeadJobs():
+                return await self.revive_all(message.topic, message.before)
+            case DiscardDeadJob():
+                return await self.discard(message.job)
+            case ForgetDeadJobs():
+                return await self.forget(message.before)
             case _:
                 assert_never(message)
 
@@ -167,7 +224,19 @@ class Queue(Actor):
     async def dead(self, message: ListDeadJobs) -> list[DeadJob]: ...
 
     @abstractmethod
+    async def dead_job(self, job: JobId) -> DeadJob | None: ...
+
+    @abstractmethod
     async def revive(self, job: JobId) -> bool: ...
+
+    @abstractmethod
+    async def revive_all(self, topic: str, before: datetime) -> int: ...
+
+    @abstractmethod
+    async def discard(self, job: JobId) -> bool: ...
+
+    @abstractmethod
+    async def forget(self, before: datetime) -> int: ...
 
 
 class JobRecords(Protocol):
@@ -177,32 +246,52 @@ class JobRecords(Protocol):
         """Insert a job, or find the one with its key that is not done."""
         ...
 
-    async def take(self, topic: str, token: str, now: datetime, until: datetime) -> Job | None:
+    async def take(
+        self, topic: str, token: str, now: datetime, until: datetime, most_of_group: int | None
+    ) -> Job | None:
         """Hold the job of a topic that is due first and that nobody holds. Never blocks."""
         ...
 
-    async def next_due(self, topic: str) -> datetime | None:
-        """When the first job of a topic can be taken."""
+    async def next_due(
+        self, topic: str, now: datetime, most_of_group: int | None
+    ) -> datetime | None:
+        """When the first job of a topic can be taken, of groups that are not full now."""
         ...
 
-    async def finish(self, job: JobId, token: str) -> bool:
-        """Remove a job, if it is held with this token."""
+    async def finish(self, job: JobId, token: str) -> str | None:
+        """Remove a job; its topic, or None when it is not held with this token."""
         ...
 
     async def fail(
         self, job: JobId, token: str, error: str, retry_at: datetime | None, now: datetime
-    ) -> bool:
-        """Give a job back, or give it up, if it is held with this token."""
+    ) -> str | None:
+        """Give a job back, or give it up; its topic, or None when not held with this token."""
         ...
 
     async def extend(self, job: JobId, token: str, until: datetime) -> bool:
         """Hold a job longer, if it is held with this token."""
         ...
 
-    async def dead(self, topic: str | None, limit: int) -> list[DeadJob]:
-        """Jobs that were given up, the latest first."""
+    async def dead(self, topic: str | None, limit: int, after: JobId | None) -> list[DeadJob]:
+        """Jobs that were given up, the latest first; those after one."""
+        ...
+
+    async def dead_job(self, job: JobId) -> DeadJob | None:
+        """A job that was given up."""
         ...
 
     async def revive(self, job: JobId, now: datetime) -> str | None:
         """Make a job that was given up due again; its topic, or None when there is none."""
+        ...
+
+    async def revive_all(self, topic: str, before: datetime, now: datetime) -> int:
+        """Make the jobs of a topic that were given up before a moment due, with their attempts."""
+        ...
+
+    async def discard(self, job: JobId) -> bool:
+        """Delete a job that was given up."""
+        ...
+
+    async def forget(self, before: datetime) -> int:
+        """Delete the jobs that were given up before a moment."""
         ...

@@ -52,32 +52,32 @@ async def work(
     retries: Retries,
     lease: float = 60.0,
     concurrency: int = 1,
+    most_of_group: int | None = None,
 ) -> None:
     """Carry out the jobs of a topic for ever, so many at a time. An actor owns this as a task.
 
     A job fails when `carry_out` raises; it is given up after its last attempt, or at once when
-    that raises `GiveUp`. While one is carried out its lease is renewed.
+    that raises `GiveUp`. While one is carried out its lease is renewed. Of each group at most
+    `most_of_group` are carried out at once, over all instances.
     """
+    taking = TakeJob(topic=topic, lease=lease, wait=WAIT_SECONDS, most_of_group=most_of_group)
+    free = asyncio.Semaphore(concurrency)
     async with asyncio.TaskGroup() as group:
-        for _ in range(concurrency):
-            group.create_task(_work_alone(queue, topic, carry_out, retries, lease))
+        while True:
+            await free.acquire()
+            job = await _take(queue, taking)
+            trying = group.create_task(_attempt(queue, job, carry_out, retries, lease))
+            trying.add_done_callback(lambda _: free.release())
 
 
-async def _work_alone(
-    queue: Address[Queue],
-    topic: str,
-    carry_out: Callable[[Job], Awaitable[None]],
-    retries: Retries,
-    lease: float,
-) -> None:
+async def _take(queue: Address[Queue], taking: TakeJob) -> Job:
     while True:
         try:
-            taking = TakeJob(topic=topic, lease=lease, wait=WAIT_SECONDS)
             job = await queue.ask(taking, within=WAIT_SECONDS + 30)
             if job is not None:
-                await _attempt(queue, job, carry_out, retries, lease)
+                return job
         except (Unavailable, AskError) as problem:
-            log.warning("no jobs for now", topic=topic, why=str(problem))
+            log.warning("no jobs for now", topic=taking.topic, why=str(problem))
             await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -90,18 +90,28 @@ async def _attempt(
 ) -> None:
     holding = asyncio.ensure_future(_keep_hold(queue, job, lease))
     try:
-        await carry_out(job)
-    except GiveUp as reason:
-        await queue.ask(_failure(job, str(reason), None))
-    except Refusal as refusal:
-        await queue.ask(_failure(job, refusal.detail, retries))
-    except Exception as error:
-        log.exception("job failed", topic=job.topic, job=job.id, attempt=job.attempt)
-        await queue.ask(_failure(job, f"{type(error).__name__}: {error}", retries))
-    else:
-        await queue.ask(FinishJob(job=job.id, token=job.token))
+        await queue.ask(await _carried_out(job, carry_out, retries))
+    except (Unavailable, AskError) as problem:
+        # Its lease runs out, and somebody takes it again.
+        log.warning("how a job ended was not kept", job=job.id, why=str(problem))
     finally:
         holding.cancel()
+
+
+async def _carried_out(
+    job: Job, carry_out: Callable[[Job], Awaitable[None]], retries: Retries
+) -> FinishJob | FailJob:
+    """Make an attempt; what is to be said of it."""
+    try:
+        await carry_out(job)
+    except GiveUp as reason:
+        return _failure(job, str(reason), None)
+    except Refusal as refusal:
+        return _failure(job, refusal.detail, retries)
+    except Exception as error:
+        log.exception("job failed", topic=job.topic, job=job.id, attempt=job.attempt)
+        return _failure(job, f"{type(error).__name__}: {error}", retries)
+    return FinishJob(job=job.id, token=job.token)
 
 
 async def _keep_hold(queue: Address[Queue], job: Job, lease: float) -> None:

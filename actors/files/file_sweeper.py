@@ -1,15 +1,15 @@
 """Lets go of files whose time is over, and of blobs nothing tells of any more."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import structlog
 
 from actors.documents import as_object
 from actors.files.records import DELETE_TOPIC, SweepRecords
-from actors.queue import Job, Queue, WakeQueue
-from actors.runtime import Actor, Address, Lane, Request, Unavailable
+from actors.queue import Job, Queue, RetryDeadJobs, WakeQueue
+from actors.runtime import Actor, Address, AskError, Lane, Request, Unavailable
 from actors.storage import DeleteBlob, Storage
 from actors.worker import GiveUp, Retries, work
 
@@ -17,12 +17,16 @@ log = structlog.get_logger("files")
 
 INTERVAL = 15 * 60.0
 AT_ONCE = 500
-# 30 s, twice as long each time, 6 h at most, for ever.
-PATIENCE = Retries(attempts=2**31, delays=[*(30.0 * 2**n for n in range(10)), 6 * 3600.0])
+# About an hour; what is dead then is tried once more every six hours, for ever.
+PATIENCE = Retries(attempts=8, delays=[30.0 * 2**n for n in range(7)])
+RETRY_DEAD = timedelta(hours=6)
 
 
 class SweepFiles(Request["FileSweeper", int], frozen=True, kw_only=True):
-    """Delete what has expired at a moment; answers how many uploads and documents that were."""
+    """Delete what has expired at a moment; answers how many uploads and documents that were.
+
+    Deletions that were given up long before that moment are tried once more.
+    """
 
     now: datetime
 
@@ -56,10 +60,11 @@ class FileSweeper(Actor):
             await asyncio.sleep(INTERVAL)
             try:
                 await self._sweep(datetime.now(UTC))
-            except Unavailable as refusal:
-                log.warning("files not swept for now", why=refusal.detail)
+            except (Unavailable, AskError) as problem:
+                log.warning("files not swept for now", why=str(problem))
 
     async def _sweep(self, now: datetime) -> int:
+        await self._queue.ask(RetryDeadJobs(topic=DELETE_TOPIC, before=now - RETRY_DEAD))
         total = 0
         while gone := await self._records.sweep(now, AT_ONCE):
             total += gone

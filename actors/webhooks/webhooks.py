@@ -52,7 +52,9 @@ from actors.worker import work
 
 log = structlog.get_logger("webhooks")
 
-AT_ONCE = 8
+# Waiting for a receiver costs little. Of one organization few, for all of its may hang.
+AT_ONCE = 32
+AT_ONCE_OF_ORGANIZATION = 4
 PAUSE_SECONDS = 1.0
 
 
@@ -183,7 +185,12 @@ class Webhooks(Actor):
 
     async def started(self) -> None:
         delivering = work(
-            self._queue, DELIVERIES, self._courier.carry_out, retries=RETRIES, concurrency=AT_ONCE
+            self._queue,
+            DELIVERIES,
+            self._courier.carry_out,
+            retries=RETRIES,
+            concurrency=AT_ONCE,
+            most_of_group=AT_ONCE_OF_ORGANIZATION,
         )
         self.own(delivering, "deliveries")
         self.own(self._listen(), "wakes")

@@ -52,14 +52,15 @@ class LocalQueue(Queue):
             now = self._now()
             until = now + timedelta(seconds=message.lease)
             token = secrets.token_hex(16)
-            job = await self._records.take(message.topic, token, now, until)
+            most = message.most_of_group
+            job = await self._records.take(message.topic, token, now, until, most)
             left = deadline - loop.time()
             if job is not None or left <= 0:
                 return job
-            await self._wait(news, min(left, await self._until_due(message.topic)))
+            await self._wait(news, min(left, await self._until_due(message.topic, most)))
 
-    async def _until_due(self, topic: str) -> float:
-        due = await self._records.next_due(topic)
+    async def _until_due(self, topic: str, most_of_group: int | None) -> float:
+        due = await self._records.next_due(topic, self._now(), most_of_group)
         if due is None:
             return LOOK_AGAIN_SECONDS
         seconds = (due - self._now()).total_seconds()
@@ -73,15 +74,16 @@ class LocalQueue(Queue):
             pass
 
     async def end_hold(self, message: FinishJob | FailJob) -> bool:
+        job, token = message.job, message.token
         if isinstance(message, FinishJob):
-            return await self._records.finish(message.job, message.token)
-        kept = await self._records.fail(
-            message.job, message.token, message.error, message.retry_at, self._now()
-        )
-        # Who waits may have to wake sooner than they think.
-        for topic in list(self._news):
+            topic = await self._records.finish(job, token)
+        else:
+            again, now = message.retry_at, self._now()
+            topic = await self._records.fail(job, token, message.error, again, now)
+        if topic is not None:
+            # Who waits may have to wake sooner than they think, or find room in its group.
             self.wake(topic)
-        return kept
+        return topic is not None
 
     async def extend(self, message: ExtendJob) -> bool:
         until = self._now() + timedelta(seconds=message.lease)
@@ -93,10 +95,25 @@ class LocalQueue(Queue):
             news.set()
 
     async def dead(self, message: ListDeadJobs) -> list[DeadJob]:
-        return await self._records.dead(message.topic, message.limit)
+        return await self._records.dead(message.topic, message.limit, message.after)
+
+    async def dead_job(self, job: JobId) -> DeadJob | None:
+        return await self._records.dead_job(job)
 
     async def revive(self, job: JobId) -> bool:
         topic = await self._records.revive(job, self._now())
         if topic is not None:
             self.wake(topic)
         return topic is not None
+
+    async def revive_all(self, topic: str, before: datetime) -> int:
+        revived = await self._records.revive_all(topic, before, self._now())
+        if revived:
+            self.wake(topic)
+        return revived
+
+    async def discard(self, job: JobId) -> bool:
+        return await self._records.discard(job)
+
+    async def forget(self, before: datetime) -> int:
+        return await self._records.forget(before)

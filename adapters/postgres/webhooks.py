@@ -208,5 +208,6 @@ async def tell_webhooks(connection: asyncpg.Connection, run: Run, now: datetime)
         body = run_event(event, run, row["payload_mode"], now, version).decode()
         kind = OF_STATUS[run.status]
         await connection.execute(ADD_EVENT, *(event, row["id"], run.id, kind, body, now))
-        await enqueue(connection, NewJob(topic=DELIVERIES, payload={"event": event}), now)
+        job = NewJob(topic=DELIVERIES, payload={"event": event}, group=run.org_id)
+        await enqueue(connection, job, now)
     return bool(rows)

@@ -9,20 +9,26 @@ import pytest
 
 from actors.queue import (
     AddJob,
+    DiscardDeadJob,
     ExtendJob,
     FailJob,
     FinishJob,
+    ForgetDeadJobs,
     Job,
+    JobId,
     ListDeadJobs,
     NewJob,
     Queue,
+    ReadDeadJob,
     RetryDeadJob,
+    RetryDeadJobs,
     TakeJob,
 )
 from actors.runtime import Address
 from actors.worker import GiveUp, Retries, work
 from adapters.postgres.pool import Pool
 from support.running import running
+from support.waiting import eventually
 
 MINUTE = 60.0
 
@@ -47,6 +53,14 @@ async def taken(queue: Address[Queue], *, lease: float = MINUTE) -> Job:
     job = await take(queue, wait=5, lease=lease)
     assert job is not None
     return job
+
+
+async def died(queue: Address[Queue], payload: object, **options: Any) -> JobId:
+    """A job that was added, taken and given up."""
+    await add(queue, payload, **options)
+    job = await taken(queue)
+    await queue.ask(FailJob(job=job.id, token=job.token, error="no such box", retry_at=None))
+    return job.id
 
 
 def soon(seconds: float) -> datetime:
@@ -161,6 +175,84 @@ async def test_a_job_given_up_is_listed_and_may_be_retried_by_hand(queue: Addres
     assert not await queue.ask(RetryDeadJob(job=dead.id))
 
 
+async def test_dead_jobs_come_in_pages_and_are_read_one_by_one(queue: Address[Queue]) -> None:
+    jobs = [await died(queue, n) for n in range(3)]
+    first = await queue.ask(ListDeadJobs(topic="mail", limit=2))
+    second = await queue.ask(ListDeadJobs(topic="mail", limit=2, after=first[-1].id))
+    one = await queue.ask(ReadDeadJob(job=jobs[0]))
+
+    assert [job.id for job in first + second] == jobs[::-1]
+    assert one == second[0]
+    assert await queue.ask(ListDeadJobs(topic="other")) == []
+
+
+async def test_a_dead_job_is_discarded_and_a_living_one_is_not(queue: Address[Queue]) -> None:
+    dead = await died(queue, 1)
+    living = JobId(await add(queue, 2))
+
+    assert await queue.ask(DiscardDeadJob(job=dead))
+    assert not await queue.ask(DiscardDeadJob(job=dead))
+    assert not await queue.ask(DiscardDeadJob(job=living))
+    assert await queue.ask(ReadDeadJob(job=living)) is None
+    assert (await taken(queue)).id == living
+    assert await queue.ask(ListDeadJobs()) == []
+
+
+@pytest.mark.parametrize("job", ["", "0", "x", "-1", "٣", "9" * 40])
+async def test_what_is_no_id_is_not_found(queue: Address[Queue], job: str) -> None:
+    for message in (RetryDeadJob, DiscardDeadJob, ReadDeadJob):
+        assert not await queue.ask(message(job=JobId(job)))
+
+
+async def test_dead_jobs_of_a_topic_are_tried_once_more_each(queue: Address[Queue]) -> None:
+    await died(queue, 1)
+    await died(queue, 2)
+
+    assert await queue.ask(RetryDeadJobs(topic="mail", before=soon(-MINUTE))) == 0
+    assert await queue.ask(RetryDeadJobs(topic="other", before=soon(1))) == 0
+    assert await queue.ask(RetryDeadJobs(topic="mail", before=soon(1))) == 2
+    assert [(await taken(queue)).attempt for _ in range(2)] == [2, 2]
+
+
+async def test_of_dead_jobs_of_a_key_one_is_tried_again(queue: Address[Queue]) -> None:
+    dead = [await died(queue, n, key="k") for n in range(2)]
+
+    assert await queue.ask(RetryDeadJobs(topic="mail", before=soon(1))) == 1
+    assert not await queue.ask(RetryDeadJob(job=dead[0]))
+    assert (await taken(queue)).id == dead[1]
+
+
+async def test_old_dead_jobs_are_forgotten(queue: Address[Queue]) -> None:
+    await died(queue, 1)
+    await add(queue, 2)
+
+    assert await queue.ask(ForgetDeadJobs(before=soon(-MINUTE))) == 0
+    assert await queue.ask(ForgetDeadJobs(before=soon(1))) == 1
+    assert (await taken(queue)).payload == 2
+
+
+async def test_a_full_group_waits_and_holds_up_nobody(queue: Address[Queue]) -> None:
+    for n in range(3):
+        await add(queue, f"slow {n}", group="slow")
+    await add(queue, "quick", group="quick")
+    await add(queue, "alone")
+    few = TakeJob(topic="mail", lease=MINUTE, wait=0, most_of_group=2)
+    jobs = [await queue.ask(few) for _ in range(5)]
+
+    held = [job for job in jobs if job is not None]
+    assert [job.payload for job in held] == ["slow 0", "slow 1", "quick", "alone"]
+    waiting = asyncio.ensure_future(
+        queue.ask(TakeJob(topic="mail", lease=MINUTE, wait=30, most_of_group=2), within=40)
+    )
+    await queue.ask(few)
+    await queue.ask(FinishJob(job=held[0].id, token=held[0].token))
+    async with asyncio.timeout(2):
+        last = await waiting
+
+    assert last is not None
+    assert last.payload == "slow 2"
+
+
 async def test_a_key_is_there_once_until_it_is_done(queue: Address[Queue]) -> None:
     first = await add(queue, 1, key="k")
 
@@ -204,6 +296,36 @@ async def test_a_worker_carries_out_retries_and_gives_up(queue: Address[Queue]) 
         "never",
         "ValueError: not now",
     }
+
+
+async def test_a_worker_holds_few_jobs_of_a_group_at_once(queue: Address[Queue]) -> None:
+    begun: list[str] = []
+    all_quick, over = asyncio.Event(), asyncio.Event()
+
+    async def carry_out(job: Job) -> None:
+        begun.append(job.payload)
+        if begun.count("quick") == 3:
+            all_quick.set()
+        if job.payload == "slow":
+            await over.wait()
+
+    for payload in ("slow",) * 5 + ("quick",) * 3:
+        await add(queue, payload, group=payload)
+    working = asyncio.ensure_future(
+        work(
+            *(queue, "mail", carry_out),
+            retries=Retries(attempts=1, delays=[1]),
+            concurrency=4,
+            most_of_group=2,
+        )
+    )
+    async with asyncio.timeout(5):
+        await all_quick.wait()
+    assert begun.count("slow") == 2
+    over.set()
+    await eventually(lambda: begun.count("slow") == 5)
+    working.cancel()
+    await asyncio.wait((working,))
 
 
 def test_delays_grow_and_end() -> None:
