@@ -182,9 +182,7 @@ class Queue(Actor):
                 return await self.take(message)
             case AddJob():
                 return await self.add(message.job)
-            case FinishJob():
-                return await self.end_hold(message)
-            case FailJob():
+            case FinishJob() | FailJob():
                 return await self.end_hold(message)
             case ExtendJob():
                 return await self.extend(message)

@@ -12,12 +12,14 @@ from actors.files.documents import KeepDocument as KeepDocument
 from actors.files.documents import ListDocuments as ListDocuments
 from actors.files.documents import OpenContent as OpenContent
 from actors.files.documents import ReadDocument as ReadDocument
+from actors.files.file_sweeper import RETRY_DEAD as RETRY_DEAD
 from actors.files.file_sweeper import FileSweeper as FileSweeper
 from actors.files.file_sweeper import SweepFiles as SweepFiles
 from actors.files.names import UNKNOWN_MIME as UNKNOWN_MIME
 from actors.files.names import decode_name as decode_name
 from actors.files.names import human_size as human_size
 from actors.files.names import read_mime as read_mime
+from actors.files.records import DELETE_TOPIC as DELETE_TOPIC
 from actors.files.records import Document as Document
 from actors.files.records import DocumentQuery as DocumentQuery
 from actors.files.records import DocumentRecords as DocumentRecords

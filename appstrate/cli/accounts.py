@@ -1,8 +1,8 @@
 """`appstrate login` and `appstrate claim`: who one is on a server, and who may come in."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -11,6 +11,11 @@ from appstrate.cli.terminal import Url, command_name, console, errors, fail, run
 if TYPE_CHECKING:
     from appstrate.cli.client import Client
     from appstrate.settings import Settings
+
+T = TypeVar("T")
+
+Email = Annotated[str, typer.Option(prompt="E-mail", help="Who signs in.")]
+Password = Annotated[str, typer.Option(prompt=True, hide_input=True, help="Asked for.")]
 
 
 def login(
@@ -99,15 +104,39 @@ async def _login(url: str, email: str, password: str) -> dict[str, Any]:
         return await _key(client, url, email)
 
 
+def done_by(
+    who: tuple[str, str],
+    url: str | None,
+    work: Callable[["Client"], Awaitable[T]],
+    *,
+    tenant: bool = True,
+) -> T:
+    """What `work` returns, done by whoever has this e-mail and password, and nobody's key.
+
+    It acts in their first organization and application, or in none if `tenant` is false.
+    """
+    from appstrate.cli.access import find_url
+
+    async def within() -> T:
+        async with _signed_in(find_url(url), who, tenant=tenant) as client:
+            return await work(client)
+
+    return run_work(within())
+
+
 @asynccontextmanager
-async def signed_in(url: str, email: str, password: str) -> AsyncGenerator["Client", None]:
+async def _signed_in(
+    url: str, who: tuple[str, str], *, tenant: bool
+) -> AsyncGenerator["Client", None]:
     """A user's client for the length of a block; the session is ended with it."""
     from appstrate.cli.client import Client
 
+    email, password = who
     async with Client(url) as client:
         await client.post("/api/auth/sign-in/email", {"email": email, "password": password})
         try:
-            await _enter(client)
+            if tenant:
+                await _enter(client)
             yield client
         finally:
             await client.post("/api/auth/sign-out")

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from appstrate.cli.accounts import claim, login, print_claim, warn_of_strangers
 from appstrate.cli.agents import agents
+from appstrate.cli.jobs import jobs
 from appstrate.cli.keys import keys
 from appstrate.cli.packages import packages
 from appstrate.cli.runs import logs, run, runs
@@ -174,6 +175,7 @@ app.add_typer(webhooks, name="webhooks")
 app.add_typer(packages, name="packages")
 app.add_typer(agents, name="agents")
 app.add_typer(keys, name="keys")
+app.add_typer(jobs, name="jobs")
 
 
 def main() -> None:

@@ -1,23 +1,18 @@
 """`appstrate keys`: API keys. No key may manage keys, so these commands sign in."""
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from appstrate.cli.terminal import AsJson, Url, console, errors, run_work
+from appstrate.cli.accounts import Email, Password, done_by
+from appstrate.cli.terminal import AsJson, Url, console, errors
 
 if TYPE_CHECKING:
     from appstrate.cli.client import Client
 
-T = TypeVar("T")
-
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
-
-Email = Annotated[str, typer.Option(prompt="E-mail", help="Who signs in.")]
-Password = Annotated[str, typer.Option(prompt=True, hide_input=True, help="Asked for.")]
 
 
 @keys.command("list")
@@ -28,7 +23,7 @@ def list_keys(email: Email, password: Password, as_json: AsJson = False, url: Ur
     async def work(client: "Client") -> list[dict[str, Any]]:
         return list((await client.get("/api/api-keys"))["data"])
 
-    found = _signed_in(url, email, password, work)
+    found = done_by((email, password), url, work)
     if as_json:
         print(json.dumps(found, indent=2))  # noqa: T201 - for programs
         return
@@ -61,7 +56,7 @@ def add_key(
     async def work(client: "Client") -> dict[str, Any]:
         return dict(await client.post("/api/api-keys", body))
 
-    made = _signed_in(url, email, password, work)
+    made = done_by((email, password), url, work)
     if as_json:
         print(json.dumps(made, indent=2))  # noqa: T201 - for programs
         return
@@ -81,19 +76,5 @@ def revoke_key(
     async def work(client: "Client") -> None:
         await client.delete(f"/api/api-keys/{key}")
 
-    _signed_in(url, email, password, work)
+    done_by((email, password), url, work)
     console.print("Revoked.")
-
-
-def _signed_in(
-    url: str | None, email: str, password: str, work: Callable[["Client"], Awaitable[T]]
-) -> T:
-    """What `work` returns, done as a user in their first organization and application."""
-    from appstrate.cli.access import find_url
-    from appstrate.cli.accounts import signed_in
-
-    async def within() -> T:
-        async with signed_in(find_url(url), email, password) as client:
-            return await work(client)
-
-    return run_work(within())

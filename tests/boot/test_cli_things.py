@@ -48,6 +48,22 @@ def test_keys_are_made_listed_and_revoked(shell: Shell, tmp_path: Path) -> None:
     assert (wrong.returncode, "Traceback" in wrong.stderr) == (1, False)
 
 
+@pytest.mark.usefixtures("demo")
+def test_what_was_given_up_is_for_administrators(shell: Shell, tmp_path: Path) -> None:
+    url = json.loads((shell.folder / "data" / "server.json").read_text())["url"]
+    admin = ("--email", "root@example.com", "--password", PASSWORD)
+    claimed = shell("claim", "--name", "Root", *admin, XDG_CONFIG_HOME=str(tmp_path))
+    assert claimed.returncode == 0, claimed.stderr
+    owner = asyncio.run(new_owner(url))
+    nothing = shell("jobs", "list", *admin)
+    unknown = shell("jobs", "retry", "1", *admin)
+    refused = shell("jobs", "list", "--email", owner.email, "--password", PASSWORD)
+
+    assert nothing.stdout == "No job was given up.\n"
+    assert (unknown.returncode, "Traceback" in unknown.stderr) == (1, False)
+    assert (refused.returncode, "administrators" in refused.stderr) == (1, True)
+
+
 def test_packages_are_checked_without_a_server(shell: Shell, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()

@@ -1,5 +1,6 @@
 """Webhooks: what happens to runs is told, signed, to whoever wants to know, until they take it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,8 +9,9 @@ import pytest
 
 from actors.events import DELIVERIES
 from actors.queue import WakeQueue
+from actors.webhooks.webhooks import AT_ONCE_OF_ORGANIZATION
 from appstrate.boot import Server
-from support.api import Api, Json
+from support.api import Api, Json, new_owner
 from support.fake_model import Fail, FakeModel, Hang
 from support.packages import agent_manifest
 from support.receiver import Receiver, receiving
@@ -188,6 +190,30 @@ async def test_a_receiver_that_refuses_for_good_is_not_asked_again(
         "SELECT died_at FROM jobs WHERE payload ->> 'event' = $1", told.json["id"]
     )
     assert dead is not None
+
+
+async def test_an_organization_whose_receiver_hangs_holds_up_no_other(
+    owner: Api, receiver: Receiver, server: Server
+) -> None:
+    """Even when it has more to be told than are told at once, and was first."""
+    receiver.answers = [None] * 40
+    hanging = await new_owner(server.url)
+    for _ in range(10):
+        await hook(hanging, receiver, events=ALL)
+    agent = await hanging.new_agent()
+    for _ in range(2):
+        await hanging.finished(agent, DEMO)
+    began = await receiver.received(AT_ONCE_OF_ORGANIZATION)
+    async with receiving() as good:
+        await hook(owner, good)
+        await owner.finished(await owner.new_agent(), DEMO)
+        async with asyncio.timeout(5):
+            await good.received(1)
+    assert len(began) == AT_ONCE_OF_ORGANIZATION
+    waiting = await database_of(server).fetchval(
+        "SELECT count(*) FROM jobs WHERE group_id = $1", hanging.org["id"]
+    )
+    assert waiting == 40
 
 
 async def test_a_test_really_delivers(owner: Api, receiver: Receiver) -> None:

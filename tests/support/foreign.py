@@ -127,6 +127,8 @@ IN_PATH: dict[str, Callable[[Things, str], str]] = {
     "delivery": lambda things, _path: things.delivery,
     "notification": lambda things, _path: things.notification,
     "end_user": lambda things, _path: things.end_user,
+    # Of the platform, which no organization administers.
+    "job": lambda _things, _path: "1",
 }
 
 # What a route is sent, where its type does not tell: by method and path.
