@@ -18,6 +18,7 @@ COMMANDS = (
     "accounts",
     "agents",
     "commands",
+    "jobs",
     "keys",
     "packages",
     "runs",
