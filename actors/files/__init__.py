@@ -31,6 +31,7 @@ from actors.files.records import RunFileRecords as RunFileRecords
 from actors.files.records import SweepRecords as SweepRecords
 from actors.files.records import Upload as Upload
 from actors.files.records import UploadRecords as UploadRecords
+from actors.files.run_files import DropFiles as DropFiles
 from actors.files.run_files import ListInputs as ListInputs
 from actors.files.run_files import OpenInput as OpenInput
 from actors.files.run_files import Publication as Publication

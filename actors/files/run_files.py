@@ -46,6 +46,12 @@ class TakeFiles(Request["RunFiles", TakenFiles], frozen=True, kw_only=True):
     check_only: bool = False
 
 
+class DropFiles(Request["RunFiles", None], frozen=True, kw_only=True):
+    """Delete what `TakeFiles` has stored, for a run that was not launched after all."""
+
+    files: list[InputFile]
+
+
 class ListInputs(Request["RunFiles", list[InputFile]], frozen=True, kw_only=True):
     """The files a run reads. Whoever asks has made sure that it is that run."""
 
@@ -99,7 +105,7 @@ class PublishOutput(Request["RunFiles", Publication], frozen=True, kw_only=True)
     size: int | None = None
 
 
-RunFilesMessage: TypeAlias = TakeFiles | ListInputs | OpenInput | PublishOutput
+RunFilesMessage: TypeAlias = TakeFiles | DropFiles | ListInputs | OpenInput | PublishOutput
 
 
 class RunFiles(Actor):
@@ -129,6 +135,8 @@ class RunFiles(Actor):
         match message:
             case TakeFiles():
                 return await self._take(message)
+            case DropFiles():
+                return self._drop(message)
             case ListInputs():
                 return await self._records.inputs(message.run)
             case OpenInput():
@@ -185,6 +193,11 @@ class RunFiles(Actor):
                 await self._blobs.copy(source, file.storage_key)
                 done[file.document] = file
         return [done[file.document] for file in files]
+
+    def _drop(self, message: DropFiles) -> None:
+        for file in message.files:
+            if file.new:
+                self._blobs.drop(file.storage_key)
 
     async def _open(self, message: OpenInput) -> Blob:
         files = {file.workspace_name: file for file in await self._records.inputs(message.run)}

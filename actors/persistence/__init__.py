@@ -19,6 +19,8 @@ from actors.persistence.records import PersistenceRecords as PersistenceRecords
 from actors.persistence.records import Viewer as Viewer
 from actors.persistence.rules import CHECKPOINT as CHECKPOINT
 from actors.persistence.rules import MOST_NOTES as MOST_NOTES
+from actors.persistence.rules import MOST_SLOTS as MOST_SLOTS
+from actors.persistence.rules import Dropped as Dropped
 from actors.persistence.rules import Kept as Kept
 from actors.persistence.rules import Note as Note
 from actors.persistence.rules import Slot as Slot

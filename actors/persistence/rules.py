@@ -9,6 +9,7 @@ from actors.documents import as_list, as_object
 
 LONGEST_NOTE = 2000
 MOST_NOTES = 100
+MOST_SLOTS = 100
 LARGEST_SLOT = 64 * 1024
 CHECKPOINT = "checkpoint"
 KEY = re.compile(r"[a-z0-9_]{1,64}", re.ASCII)
@@ -46,6 +47,31 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     def checkpoint(self) -> Any:
         """What the run itself left as its checkpoint, whoever may see it."""
         return next((slot.content for slot in self.slots if slot.key == CHECKPOINT), None)
+
+
+class Dropped(msgspec.Struct, frozen=True, kw_only=True):
+    """How many notes and slots found no room."""
+
+    notes: int = 0
+    slots: int = 0
+
+    def __add__(self, other: "Dropped") -> "Dropped":
+        return Dropped(notes=self.notes + other.notes, slots=self.slots + other.slots)
+
+    @property
+    def told(self) -> str | None:
+        """What an operator reads of it; None when there was room for all."""
+        parts = [
+            *([f"{self.notes} notes"] if self.notes else []),
+            *([f"{self.slots} pinned slots"] if self.slots else []),
+        ]
+        if not parts:
+            return None
+        return (
+            f"{' and '.join(parts)} were not kept: an agent keeps {MOST_NOTES} notes and "
+            f"{MOST_SLOTS} slots for each user, and as many that are shared. Delete some of them "
+            "to make room."
+        )
 
 
 def read_kept(memories: Any, pinned: Any) -> Kept:

@@ -294,14 +294,16 @@ class RunRecords(Protocol):
 
     async def delete(
         self, org: OrgId, application: ApplicationId, run: RunId
-    ) -> Literal["deleted", "active", "missing"]:
-        """Delete a run that has ended, with all that is about it but what it has cost."""
+    ) -> Literal["deleted", "active", "read", "missing"]:
+        """Delete a run that has ended, with all that is about it but what it has cost. One whose
+        documents an active run reads stays.
+        """
         ...
 
     async def delete_all(
         self, org: OrgId, application: ApplicationId, package: PackageId
-    ) -> int | None:
-        """Delete every run of an agent; how many. None, and nothing is, while one is active."""
+    ) -> int | Literal["active", "read"]:
+        """Delete every run of an agent; how many. Nothing is while one is active, or read."""
         ...
 
     async def run(self, org: OrgId, application: ApplicationId, run: RunId) -> Run | None:

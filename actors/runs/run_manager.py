@@ -49,7 +49,8 @@ class CancelRun(Request["RunManager", Run], frozen=True, kw_only=True):
 class DeleteRun(Request["RunManager", None], frozen=True, kw_only=True):
     """Delete a run that has ended, with its log and all that was told of it; not what it cost.
 
-    Refuses one that has not with `run_in_progress`.
+    Refuses one that has not with `run_in_progress`, and with `document_in_use` while an active run
+    reads what this one has published.
     """
 
     caller: Caller
@@ -59,7 +60,7 @@ class DeleteRun(Request["RunManager", None], frozen=True, kw_only=True):
 class DeleteRuns(Request["RunManager", int], frozen=True, kw_only=True):
     """Delete every run of an agent in the caller's application; how many.
 
-    Refuses with `run_in_progress` while one is active: then nothing is deleted.
+    Refuses as for a single one: then nothing is deleted.
     """
 
     caller: Caller
@@ -119,6 +120,8 @@ class RunManager(Actor):
                 raise NotFound("there is no such run")
             case "active":
                 raise _in_progress("the run is active: cancel it")
+            case "read":
+                raise _in_use()
             case "deleted":
                 pass
 
@@ -127,8 +130,10 @@ class RunManager(Actor):
             what = "this deletes the runs of everybody: leave Appstrate-User out"
             raise Rejected(what, code="forbidden")
         deleted = await self._records.delete_all(*message.caller.tenant, message.package)
-        if deleted is None:
+        if deleted == "active":
             raise _in_progress("runs of this agent are active: cancel them")
+        if deleted == "read":
+            raise _in_use()
         return deleted
 
     async def _seen(self, caller: Caller, run: RunId) -> Run:
@@ -150,3 +155,10 @@ class RunManager(Actor):
 
 def _in_progress(what: str) -> Conflict:
     return Conflict(f"{what}, or wait for the end", code="run_in_progress")
+
+
+def _in_use() -> Conflict:
+    return Conflict(
+        "a run that is active reads a document of this one: cancel it, or wait for its end",
+        code="document_in_use",
+    )

@@ -8,8 +8,11 @@ import msgspec
 from actors.contract import pick
 from actors.ids import ApplicationId, OrgId, PackageId, RunId
 from actors.persistence import (
+    CHECKPOINT,
     MOST_NOTES,
+    MOST_SLOTS,
     Choice,
+    Dropped,
     Entry,
     Kept,
     Memory,
@@ -107,14 +110,14 @@ class PostgresPersistenceRecords:
         return len(rows)
 
 
-async def keep(connection: asyncpg.Connection, run: RunId, kept: Kept) -> int:
-    """Write what a run leaves, in the transaction that ends it; how many notes found no room.
+async def keep(connection: asyncpg.Connection, run: RunId, kept: Kept) -> Dropped:
+    """Write what a run leaves, in the transaction that ends it; what found no room.
 
     A run whose agent is gone, or is no package, leaves nothing; one whose user or end user is gone
     leaves only what is shared.
     """
     if kept.nothing:
-        return 0
+        return Dropped()
     # Whoever deletes an end user holds their row first: in this order nobody waits in a circle.
     await connection.execute(
         """
@@ -131,13 +134,13 @@ async def keep(connection: asyncpg.Connection, run: RunId, kept: Kept) -> int:
         run,
     )
     if row is None:
-        return 0
+        return Dropped()
     # One at a time, or two runs that end together would find room for their notes twice.
     await connection.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended($1 || $2, 0))",
         *(row["application_id"], row["package_id"]),
     )
-    dropped = 0
+    dropped = Dropped()
     for scope in ("actor", "shared"):
         whose = (row["user_id"], row["end_user_id"]) if scope == "actor" else (None, None)
         notes = [note.content for note in kept.notes if note.scope == scope]
@@ -145,8 +148,10 @@ async def keep(connection: asyncpg.Connection, run: RunId, kept: Kept) -> int:
         if scope == "actor" and whose == (None, None):
             continue
         of = (row["org_id"], row["application_id"], row["package_id"], *whose, run)
-        dropped += await _add_notes(connection, of, notes)
-        await _set_slots(connection, of, slots)
+        dropped += Dropped(
+            notes=await _add_notes(connection, of, notes),
+            slots=await _set_slots(connection, of, slots),
+        )
     return dropped
 
 
@@ -174,20 +179,35 @@ async def _add_notes(connection: asyncpg.Connection, of: tuple[Any, ...], notes:
 
 async def _set_slots(
     connection: asyncpg.Connection, of: tuple[Any, ...], slots: dict[str, Any]
-) -> None:
-    if slots:
-        await connection.execute(
-            """
-            INSERT INTO package_persistence AS p (org_id, application_id, package_id, user_id,
-                end_user_id, run_id, pinned, key, content)
-            SELECT $1, $2, $3, $4, $5, $6, true, s.key, s.content::json
-            FROM unnest($7::text[], $8::text[]) AS s (key, content)
-            ON CONFLICT (application_id, package_id, coalesce(user_id, end_user_id, ''), key)
-                WHERE key IS NOT NULL
-            DO UPDATE SET content = excluded.content, run_id = excluded.run_id, updated_at = now()
-            """,
-            *(*of, list(slots), [msgspec.json.encode(value).decode() for value in slots.values()]),
-        )
+) -> int:
+    if not slots:
+        return 0
+    rows = await connection.fetch(
+        """
+        SELECT key FROM package_persistence WHERE application_id = $2 AND package_id = $3
+            AND user_id IS NOT DISTINCT FROM $4 AND end_user_id IS NOT DISTINCT FROM $5
+            AND org_id = $1 AND key IS NOT NULL
+        """,
+        *of[:5],
+    )
+    taken = {row["key"] for row in rows}
+    # What is there is written over; the state to go on from finds room before all that is new.
+    new = sorted((key for key in slots if key not in taken), key=lambda key: key != CHECKPOINT)
+    too_many = new[max(0, MOST_SLOTS - len(taken)) :]
+    written = {key: value for key, value in slots.items() if key not in too_many}
+    await connection.execute(
+        """
+        INSERT INTO package_persistence AS p (org_id, application_id, package_id, user_id,
+            end_user_id, run_id, pinned, key, content)
+        SELECT $1, $2, $3, $4, $5, $6, true, s.key, s.content::json
+        FROM unnest($7::text[], $8::text[]) AS s (key, content)
+        ON CONFLICT (application_id, package_id, coalesce(user_id, end_user_id, ''), key)
+            WHERE key IS NOT NULL
+        DO UPDATE SET content = excluded.content, run_id = excluded.run_id, updated_at = now()
+        """,
+        *(*of, list(written), [msgspec.json.encode(each).decode() for each in written.values()]),
+    )
+    return len(too_many)
 
 
 def _of(viewer: Viewer) -> tuple[Any, ...]:

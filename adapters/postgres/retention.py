@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from adapters.postgres.pool import Pool
+from adapters.postgres.run_deletion import READ_ELSEWHERE
 
 ENDED = "r.completed_at < $1 AND r.status NOT IN ('pending', 'running')"
 DEFINED = "r.package_ephemeral AND (r.inline_manifest IS NOT NULL OR r.inline_prompt IS NOT NULL)"
@@ -60,7 +61,8 @@ class PostgresRetentionRecords:
         rows = await self._pool.fetch(
             f"""
             DELETE FROM runs WHERE id IN (
-                SELECT r.id FROM runs r WHERE {ENDED} ORDER BY r.completed_at LIMIT $2
+                SELECT r.id FROM runs r WHERE {ENDED} AND NOT {READ_ELSEWHERE}
+                ORDER BY r.completed_at LIMIT $2
                 FOR UPDATE SKIP LOCKED
             ) RETURNING 1
             """,

@@ -10,7 +10,6 @@ import asyncpg
 import msgspec
 
 from actors.ids import RunId
-from actors.persistence import MOST_NOTES
 from actors.runs import (
     Effects,
     Facts,
@@ -162,8 +161,10 @@ async def _end(
         about["error"] = verdict.error
     completed = LogEntry(type="system", level="info", event="run_completed", data=about)
     logs = [*verdict.logs, completed]
-    if dropped := await keep(connection, run, verdict.kept):
-        logs.insert(0, _full(dropped))
+    dropped = await keep(connection, run, verdict.kept)
+    if dropped.told is not None:
+        full = LogEntry(type="system", level="warn", event="memories_dropped", message=dropped.told)
+        logs.insert(0, full)
     lines = await append(connection, run, logs)
     await _write(connection, run, verdict, now)
     return lines
@@ -286,14 +287,6 @@ async def _write(
     )
     await connection.execute("UPDATE run_sinks SET closed_at = $2 WHERE run_id = $1", run, now)
     await connection.execute("DELETE FROM run_messages WHERE run_id = $1", run)
-
-
-def _full(dropped: int) -> LogEntry:
-    told = (
-        f"{dropped} notes were not kept: an agent keeps {MOST_NOTES} for each user and "
-        f"{MOST_NOTES} that are shared. Delete some of them to make room."
-    )
-    return LogEntry(type="system", level="warn", event="memories_dropped", message=told)
 
 
 def _line(row: asyncpg.Record) -> LogLine:

@@ -29,7 +29,7 @@ from actors.runs import (
 )
 from adapters.postgres.notifications import notify
 from adapters.postgres.pool import Pool, refusing_deleted
-from adapters.postgres.run_deletion import delete_run, delete_runs
+from adapters.postgres.run_deletion import Deletion, delete_run, delete_runs
 from adapters.postgres.run_files import add_inputs
 from adapters.postgres.run_sink import abandon, finalize, ingest
 from adapters.postgres.webhooks import tell_webhooks
@@ -186,14 +186,12 @@ class PostgresRunRecords:
             lines = await abandon(connection, run, error, now)
             return await _ended(connection, run, lines, now)
 
-    async def delete(
-        self, org: OrgId, application: ApplicationId, run: RunId
-    ) -> Literal["deleted", "active", "missing"]:
+    async def delete(self, org: OrgId, application: ApplicationId, run: RunId) -> Deletion:
         return await delete_run(self._pool, org, application, run)
 
     async def delete_all(
         self, org: OrgId, application: ApplicationId, package: PackageId
-    ) -> int | None:
+    ) -> int | Literal["active", "read"]:
         return await delete_runs(self._pool, org, application, package)
 
     async def run(self, org: OrgId, application: ApplicationId, run: RunId) -> Run | None:

@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import random
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import quote
 
 from appstrate.agent.http import Connection, ConnectionLost, Response
@@ -20,8 +22,11 @@ DOWNLOADS, UPLOADS = 9, 3
 AT_ONCE = 3
 LONGEST_NAME = 512
 MOST_FAILURES = 1000
+TOLD_FAILURES = 20
 LONGEST_WAIT = 30.0
+MOST_WAITS = 50
 MIB = 2**20
+FULL = "document_count_exceeded"
 CODES = {403: "quota_exceeded", 409: "conflict", 413: "file_too_large"}
 KINDS = {
     ".html": "text/html",
@@ -87,11 +92,8 @@ class Documents:
 
     async def publish(self, path: Path, name: str = "", *, primary: bool = False) -> Json:
         """Publish a file, unless the same was, and tell the platform. Raises `PublishError`."""
-        name = name or path.name
-        size, digest = await asyncio.to_thread(_measure, path)
-        if size > self._most:
-            told = f"{name} has {size} bytes; at most {self._most} are kept"
-            raise PublishError("file_too_large", told)
+        name = _readable(name or path.name)
+        size, digest = await asyncio.to_thread(_measure, path, self._most)
         known = self._published.get((name, digest))
         if known is not None and not primary:
             return known
@@ -104,29 +106,42 @@ class Documents:
 
     async def sweep(self) -> Json | None:
         """Publish what lies in `outputs/`; a summary, or None when there is nothing to tell."""
-        waiting, failed = list(_outputs(self._workspace / OUTPUTS)), list[Json]()
+        waiting, failed = deque(_outputs(self._workspace / OUTPUTS)), list[Json]()
 
         async def publish_all() -> None:
             while waiting and not self._sink.closed.is_set():
-                path = waiting.pop(0)
+                path = waiting.popleft()
                 try:
                     await self._sweep_one(path)
                 except (PublishError, OSError) as error:
-                    code = error.code if isinstance(error, PublishError) else "upload_failed"
-                    failed.append({"name": path.name[:LONGEST_NAME], "code": code})
-                    self._sink.progress(f"{path.name} was not published: {error}", level="warn")
+                    failed.append(self._failure(path, error, len(failed)))
 
         await asyncio.gather(*(publish_all() for _ in range(AT_ONCE)))
         if not failed and not self._published:
             return None
+        if len(failed) > TOLD_FAILURES:
+            more = len(failed) - TOLD_FAILURES
+            self._sink.progress(f"{more} more files were not published", level="warn")
         status = "partial" if failed else "complete"
         published = len({made["id"] for made in self._published.values()})
         return {"status": status, "published": published, "failed": failed[:MOST_FAILURES]}
 
+    def _failure(self, path: Path, error: PublishError | OSError, before: int) -> Json:
+        """What is reported of a file; the log has it too, unless there were many."""
+        code, why = "upload_failed", str(error)
+        if isinstance(error, PublishError):
+            code = error.code
+        elif error.strerror:
+            why = error.strerror
+        name = _readable(path.name)[:LONGEST_NAME]
+        if before < TOLD_FAILURES:
+            self._sink.progress(f"{name} was not published: {why}", level="warn")
+        return {"name": name, "code": code}
+
     async def _sweep_one(self, path: Path) -> None:
         if self._full:
-            raise PublishError("document_count_exceeded", "the run has published its most")
-        _, digest = await asyncio.to_thread(_measure, path)
+            raise PublishError(FULL, "the run has published its most")
+        _, digest = await asyncio.to_thread(_measure, path, self._most)
         if _place(path, digest) not in self._places:
             await self.publish(path)
 
@@ -161,25 +176,31 @@ class Documents:
         return status
 
     async def _upload(self, path: Path, name: str, size: int, *, primary: bool) -> Json:
-        wait, problem = 0.25, ""
-        for attempt in range(1, UPLOADS + 1):
+        wait, problem, failures, waits = 0.25, "", 0, 0
+        while failures < UPLOADS and waits < MOST_WAITS:
+            again = wait * 2**failures
             try:
                 response, answer = await self._send(path, name, size, primary=primary)
             except (ConnectionLost, TimeoutError) as error:
-                problem, again = str(error) or "it took too long", wait
+                problem = str(error) or "it took too long"
+                failures += 1
             else:
                 if response.status in (200, 201):
                     made: Json = json.loads(answer)
                     return made
                 problem = _told(answer)
                 if response.status != 429 and response.status < 500:
-                    self._full |= b"document_count_exceeded" in answer
-                    raise PublishError(CODES.get(response.status, "upload_failed"), problem)
-                again = min(_seconds(response.headers.get("retry-after")) or wait, LONGEST_WAIT)
-            if attempt < UPLOADS:
-                await asyncio.sleep(again + wait * random.random())
-            wait *= 2
+                    self._refuse(response.status, answer, problem)
+                again = min(_seconds(response.headers.get("retry-after")) or again, LONGEST_WAIT)
+                # Being told to wait is no failure: many files take their turns.
+                waits, failures = waits + 1, failures + (response.status != 429)
+            await asyncio.sleep(again + wait * random.random())
         raise PublishError("upload_failed", problem)
+
+    def _refuse(self, status: int, answer: bytes, problem: str) -> NoReturn:
+        full = FULL.encode() in answer
+        self._full |= full
+        raise PublishError(FULL if full else CODES.get(status, "upload_failed"), problem)
 
     async def _send(
         self, path: Path, name: str, size: int, *, primary: bool
@@ -198,14 +219,24 @@ class Documents:
             connection.close()
 
 
-def _measure(path: Path) -> tuple[int, str]:
-    """A file's size and digest, read in pieces."""
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while piece := file.read(MIB):
-            digest.update(piece)
-            size += len(piece)
+def _measure(path: Path, most: int) -> tuple[int, str]:
+    """A file's size and digest, read in pieces. Raises `PublishError` past `most` bytes."""
+    digest, size = hashlib.sha256(), path.stat().st_size
+    if size <= most:
+        size = 0
+        with path.open("rb") as file:
+            while size <= most and (piece := file.read(MIB)):
+                digest.update(piece)
+                size += len(piece)
+    if size > most:
+        told = f"it has {size} bytes or more; at most {most} are kept"
+        raise PublishError("file_too_large", told)
     return size, digest.hexdigest()
+
+
+def _readable(name: str) -> str:
+    """A name without what is no UTF-8 in it, and could not be sent."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _place(path: Path, digest: str) -> tuple[str, str]:

@@ -11,9 +11,10 @@ from aiohttp.multipart import MultipartReader
 from actors.runtime import Rejected
 from actors.storage import Blob
 from appstrate.http.call import Call, Fingerprint
+from appstrate.http.problems import BehindEnd
 
 CHUNK = 64 * 1024
-RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+RANGE = re.compile(r"bytes=([0-9]{0,99})-([0-9]{0,99})", re.IGNORECASE)
 DAMAGED = (ValueError, AssertionError, HttpProcessingError, ConnectionError)
 
 
@@ -34,8 +35,10 @@ def asked_part(request: web.Request, size: int, tag: str) -> Part | None:
     """The one range a request asks for of `size` bytes; None for all of them.
 
     Several ranges, and those of another version than the ETag `tag`, are answered by everything.
-    Refuses a range behind the end with `range_not_satisfiable`.
+    Refuses a range behind the end with `range_not_satisfiable`. Only GET has ranges.
     """
+    if request.method != "GET":
+        return None
     found = RANGE.fullmatch(request.headers.get("Range", "").strip())
     if found is None or request.headers.get("If-Range", tag) != tag:
         return None
@@ -47,8 +50,7 @@ def asked_part(request: web.Request, size: int, tag: str) -> Part | None:
     if first and last and int(last) < start:
         return None
     if start >= end:
-        told = f"the range lies behind the end: there are {size} bytes"
-        raise Rejected(told, code="range_not_satisfiable", param="Range")
+        raise BehindEnd(size)
     return Part(start, end - start)
 
 
@@ -78,8 +80,9 @@ async def blob_response(
         response.headers["Content-Range"] = f"bytes {part.start}-{part.last}/{blob.size}"
     try:
         await response.prepare(request)
-        async for chunk in blob:
-            await response.write(chunk)
+        if request.method != "HEAD":
+            async for chunk in blob:
+                await response.write(chunk)
     finally:
         await blob.aclose()
     return response

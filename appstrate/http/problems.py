@@ -50,6 +50,16 @@ STATUS_OF_CODE = {
 }
 
 
+class BehindEnd(Rejected):
+    """A range that lies behind the end of what there is, `size` bytes."""
+
+    code = "range_not_satisfiable"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the range lies behind the end: there are {size} bytes", param="Range")
+        self.size = size
+
+
 class ProblemItem(msgspec.Struct, frozen=True, kw_only=True):
     """One problem of one field."""
 
@@ -95,6 +105,8 @@ def problem_response(refusal: Refusal, request_id: str, **headers: str) -> web.R
         presented = refusal.code != "authentication_required"
         challenge = 'Bearer error="invalid_token"' if presented else "Bearer"
         headers["WWW-Authenticate"] = challenge
+    if isinstance(refusal, BehindEnd):
+        headers["Content-Range"] = f"bytes */{refusal.size}"
     problem = Problem(
         type=TYPE_BASE + refusal.code.replace("_", "-"),
         title=_title(refusal.code),

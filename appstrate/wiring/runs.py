@@ -44,6 +44,7 @@ class RunWiring:
                 per_minute=means.settings.limits.per_org_global_rate_per_min,
                 most_pending=means.settings.limits.max_pending_per_org,
             ),
+            files=means.at.run_files,
         )
 
     def supervisor(self) -> Callable[[], RunSupervisor]:

@@ -81,6 +81,7 @@ async def test_a_document_says_what_it_is(reader: Reader) -> None:
         ("bytes=0-1,3-4", 200, CONTENT, None),
         ("lines=1-2", 200, CONTENT, None),
         ("bytes=-", 200, CONTENT, None),
+        ("Bytes=0-1", 206, b"01", "bytes 0-1/10"),
     ],
 )
 async def test_a_range_is_answered(
@@ -102,9 +103,17 @@ async def test_a_range_behind_the_end_and_of_another_version(reader: Reader) -> 
     known = await reader.api.get(reader.content, headers={"If-None-Match": tag})
 
     assert (behind.status, behind.code) == (416, "range_not_satisfiable")
+    assert behind.headers["Content-Range"] == "bytes */10"
     assert (other.status, other.body) == (200, CONTENT)
     assert tag == f'"{digest(CONTENT)}"'
     assert (known.status, known.body) == (304, b"")
+
+
+async def test_a_head_has_no_ranges(reader: Reader) -> None:
+    head = await reader.api.request("HEAD", reader.content, headers={"Range": "bytes=99-"})
+
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["Content-Length"] == "10"
 
 
 async def test_lists_are_paged_both_ways(reader: Reader) -> None:

@@ -83,6 +83,35 @@ async def test_outputs_that_cannot_be_kept_are_told_and_fail_no_run(
     assert run["document_counts"] == {"input": 0, "output": 1}
 
 
+async def test_outputs_have_hostile_names_and_are_no_files(owner: Api, fake: FakeModel) -> None:
+    write = r"""
+        mkdir outputs; cd outputs; mkfifo pipe; ln -s /etc/passwd link; ln -s .. up
+        printf a > $'\xff.txt'; printf b > $'new\nline'; printf c > ü.html; printf d > .hidden
+        printf e > closed; chmod 0 closed; truncate -s 200M sparse
+    """
+    await owner.new_model(
+        fake, fake.script("hostile", Say("", {"bash": {"command": write}}), Say("Done."))
+    )
+    run = await owner.finished(await owner.new_agent("hostile"))
+    made = (await owner.get(f"/api/documents?run_id={run['id']}")).json["data"]
+    failed = {each["name"]: each["code"] for each in run["artifacts"]["failed"]}
+
+    assert {each["name"] for each in made} == {"_.txt", "new_line", "ü.html"}
+    assert failed == {"closed": "upload_failed", "sparse": "file_too_large"}
+    told = [line["message"] for line in await owner.logs(run["id"]) if line["level"] == "warn"]
+    assert "closed was not published: Permission denied" in told
+
+
+async def test_many_outputs_wait_for_their_turn(owner: Api, fake: FakeModel) -> None:
+    write = "mkdir outputs; for n in $(seq 45); do echo $n > outputs/$n; done"
+    await owner.new_model(
+        fake, fake.script("many", Say("", {"bash": {"command": write}}), Say("Done."))
+    )
+    run = await owner.finished(await owner.new_agent("many"))
+
+    assert run["artifacts"] == {"status": "complete", "published": 45, "failed": []}
+
+
 async def test_what_lies_in_outputs_when_the_time_is_up_is_delivered(
     owner: Api, fake: FakeModel
 ) -> None:

@@ -10,6 +10,7 @@ from actors.files import SweepFiles
 from actors.files.run_files import PUBLISHING
 from actors.limiter import TakeTurn
 from actors.storage import FindBlob, ListBlobs
+from adapters.postgres.retention import PostgresRetentionRecords
 from appstrate.boot import Server
 from support.api import Answer, Api, Json, new_owner
 from support.fake_model import FakeModel, Hang, Say
@@ -244,3 +245,46 @@ async def _tick(server: Server) -> None:
 
     await server.at.queue.ask(WakeQueue(topic=DELETE_TOPIC))
     await server.at.storage.ask(FindBlob(key="nothing"))
+
+
+async def test_a_run_whose_documents_are_read_is_not_deleted(
+    owner: Api, server: Server, fake: FakeModel
+) -> None:
+    write = {"bash": {"command": "mkdir outputs; echo a > outputs/a.csv"}}
+    name = f"chain-{owner.org['slug']}"
+    await owner.new_model(fake, fake.script(name, Say("", write), Say("Done."), Hang()))
+    agent = await owner.new_agent("chain", **FILE_INPUT)
+    first = (await owner.finished(agent))["id"]
+    made = (await owner.get(f"/api/documents?run_id={first}")).json["data"][0]["uri"]
+    reader = (await owner.launch(agent, {"input": {"extras": [made]}})).json["id"]
+    refused = await owner.delete(f"/api/runs/{first}")
+    long_ago = datetime(2000, 1, 1, tzinfo=UTC)
+    pool = database_of(server)
+    await pool.execute("UPDATE runs SET completed_at = $2 WHERE id = $1", first, long_ago)
+    kept = await PostgresRetentionRecords(pool).runs(long_ago + timedelta(days=1), 10)
+    await owner.post(f"/api/runs/{reader}/cancel")
+    gone = await PostgresRetentionRecords(pool).runs(long_ago + timedelta(days=1), 10)
+
+    assert (refused.status, refused.code) == (409, "document_in_use")
+    assert (kept, gone) == (0, 1)
+    assert (await owner.get(f"/api/runs/{first}")).status == 404
+
+
+async def test_a_refused_launch_leaves_no_blobs(
+    owner: Api, server: Server, fake: FakeModel
+) -> None:
+    await owner.new_model(fake, fake.script("refused", Say("Done.")))
+    agent = await owner.new_agent("refused", **FILE_INPUT)
+    await database_of(server).execute(
+        "UPDATE organizations SET documents_bytes_limit = 2 WHERE id = $1", owner.org["id"]
+    )
+    given = {"report": await upload(owner, b"a,b\n"), "extras": ["data:;base64,YWJj"]}
+    refused = await owner.launch(agent, {"input": given})
+    folder = f"documents/{owner.application['id']}"
+
+    assert (refused.status, refused.code) == (403, "storage_limit_exceeded")
+    for _ in range(100):
+        if not await server.at.storage.ask(ListBlobs(key=folder)):
+            break
+    else:
+        pytest.fail("the blobs of a refused launch are there")

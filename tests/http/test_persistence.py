@@ -172,6 +172,31 @@ async def test_notes_find_room_for_a_hundred(owner: Api, fake: FakeModel) -> Non
     assert [line["message"][:2] for line in told] == ["40"]
 
 
+async def test_slots_find_room_for_a_hundred(owner: Api, fake: FakeModel) -> None:
+    def pins(first: int, last: int) -> list[tuple[str, Json]]:
+        return [("pin", {"key": f"k{n}", "content": n}) for n in range(first, last)]
+
+    second = [*pins(90, 120), ("pin", {"key": "k1", "content": "over"})]
+    second.append(("pin", {"key": "checkpoint", "content": {"at": 1}}))
+    script = (Say("", pins(0, 101)), DONE, Say("", second), DONE)
+    await owner.new_model(fake, fake.script("slots", *script))
+    agent = await owner.new_agent("slots", runtime_tools=TOOLS)
+    first = await owner.finished(agent)
+    path = f"/api/agents/{agent}/persistence"
+    last = next(e["id"] for e in (await owner.get(path)).json["pinned"] if e["key"] == "k50")
+    assert (await owner.delete(f"{path}/pinned/{last}")).status == 204
+    run = await owner.finished(agent)
+    kept = {each["key"]: each["content"] for each in (await owner.get(path)).json["pinned"]}
+    refused = [line for line in await owner.logs(first["id"]) if line["data"] is not None]
+    told = [line for line in await owner.logs(run["id"]) if line["event"] == "memories_dropped"]
+
+    assert "this run has pinned 100 slots" in str(refused)
+    assert len(kept) == 100
+    assert kept["k1"] == "over"
+    assert kept["checkpoint"] == {"at": 1}
+    assert [line["message"].partition(" were")[0] for line in told] == ["20 pinned slots"]
+
+
 async def test_only_a_running_run_may_look_back(
     server: Server, data_folder: Path, owner: Api, fake: FakeModel
 ) -> None:

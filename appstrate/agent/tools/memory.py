@@ -11,6 +11,7 @@ from appstrate.agent.sink import Sink
 LONGEST_NOTE = 2000
 LARGEST_PIN = 64 * 1024
 MOST_NOTES = 1000
+MOST_PINS = 100
 KEY = re.compile(r"[a-z0-9_]{1,64}", re.ASCII)
 SCOPES = ("actor", "shared")
 SCOPE: Json = {
@@ -71,6 +72,8 @@ def pin_tool(sink: Sink, memory: Memory) -> Tool:
         size = len(json.dumps(content, ensure_ascii=False).encode())
         if size > LARGEST_PIN:
             raise ToolError(f"content has {size} bytes; a slot holds at most {LARGEST_PIN}")
+        if key not in memory.pinned and len(memory.pinned) >= MOST_PINS:
+            raise ToolError(f"this run has pinned {MOST_PINS} slots: use one of their keys again")
         memory.pinned[key] = {"content": content, "scope": scope}
         sink.emit("pinned.set", {"key": key, "content": content, "scope": scope})
         return f'Pinned slot "{key}" updated'
