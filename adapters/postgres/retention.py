@@ -50,7 +50,7 @@ class PostgresRetentionRecords:
             f"""
             UPDATE runs SET inline_manifest = NULL, inline_prompt = NULL WHERE id IN (
                 SELECT r.id FROM runs r WHERE {ENDED} AND {DEFINED} LIMIT $2
-                FOR UPDATE SKIP LOCKED
+                FOR NO KEY UPDATE SKIP LOCKED
             ) RETURNING 1
             """,
             *(before, limit),
