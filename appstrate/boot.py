@@ -5,25 +5,22 @@ import contextlib
 import json
 import os
 import signal
-import socket
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
-from aiohttp import web
-from msgspec.structs import replace
 
 from actors.accounts import IsClaimOpen
 from actors.addresses import Addresses, new_addresses
 from actors.ids import InstanceId
-from actors.runs import DrainRuns, Identity, Places
+from actors.runs import DrainRuns, Identity
 from actors.runtime import AskError, Refusal, Supervisor
 from actors.sidecar_pool import Wall
 from adapters.local.instance import InstanceLock, claim_instance
+from adapters.local.sandbox import Sandbox
 from appstrate.capabilities import describe
 from appstrate.http.app import build_application
 from appstrate.http.gate import Gate
@@ -33,11 +30,8 @@ from appstrate.http.routes import every_route
 from appstrate.http.routes.document import document_routes
 from appstrate.http.routes.metrics import metrics_routes
 from appstrate.http.routes.status import ServerInfo, status_routes
+from appstrate.listeners import bind, listen, listen_to_runs, url_of
 from appstrate.settings import Settings
-from appstrate.sidecar.destinations import Destinations, UpstreamProxy
-from appstrate.sidecar.forward_proxy import ForwardProxy, LocalDoorkeeper
-from appstrate.sidecar.proxy import ModelProxy
-from appstrate.sidecar.upstream import LocalUpstreams
 from appstrate.tiers import plan, walls
 
 log = structlog.get_logger("boot")
@@ -45,12 +39,7 @@ log = structlog.get_logger("boot")
 BOOT_SECONDS = 120.0
 STOP_RUNS_SECONDS = 15.0
 STOP_SECONDS = 15.0
-BACKLOG = 1024
 FOLDER_SECONDS = 2.0
-
-
-class PortInUseError(Exception):
-    """The port cannot be bound; the message says what to do."""
 
 
 class Server:
@@ -95,21 +84,26 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
     _make_folder(settings.data_dir)
     lock = claim_instance(settings.data_dir / "instances", settings.instance)
     identity = Identity(instance=InstanceId(lock.name), boot=str(uuid4()))
-    listening = _bind(settings)
+    listening = bind(settings)
     at, gate = new_addresses(), Gate()
-    local_url = _url(settings.host, listening)
+    local_url = url_of(settings.host, listening)
     url = settings.app_url or local_url
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(lock.release)
-        found = await asyncio.to_thread(walls, settings)
-        _tell_walls(found.walls)
+        # Beside the start of the database: each takes a while, and neither needs the other.
+        trial = asyncio.create_task(asyncio.to_thread(walls, settings))
+        stack.push_async_callback(asyncio.wait, (trial,))
+
+        async def sandbox() -> Sandbox:
+            return (await asyncio.shield(trial)).sandbox
+
         tier, reasons = describe(settings)
         info = ServerInfo(
             version=settings.version or version("appstrate"),
             commit=settings.commit,
             tier=tier,
             reasons=reasons,
-            walls=found.walls,
+            walls=lambda: trial.result().walls,
         )
         _tell_proxies(settings)
         rates = {"inline": settings.inline_limits.rate_per_min}
@@ -120,10 +114,10 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
         routes += metrics_routes(settings.metrics_token, lag)
         routes += document_routes(routes, info.version)
         application = build_application(settings.http(url), at, gate, routes)
-        listeners = [await _listen(stack, application, listening)]
-        of_runs, places = await _listen_to_runs(stack, settings, at, (local_url, url))
+        listeners = [await listen(stack, application, listening)]
+        of_runs, places = await listen_to_runs(stack, settings, at, (local_url, url))
         listeners.append(of_runs)
-        chosen = plan(settings, at, identity, lambda: places, found.sandbox)
+        chosen = plan(settings, at, identity, lambda: places, sandbox)
         supervisor = Supervisor(
             chosen.children(at),
             boot_within=BOOT_SECONDS,
@@ -131,7 +125,8 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
         )
         supervisor.launch("supervisor")
         stack.push_async_callback(supervisor.retire, STOP_SECONDS + 5)
-        await supervisor.ready
+        await asyncio.gather(supervisor.ready, trial)
+        _tell_walls(trial.result().walls)
         gate.open()
         log.info("ready", url=url, tier=tier, instance=identity.instance)
         server = Server(at, url, local_url, gate=gate, lock=lock)
@@ -142,11 +137,6 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
         stack.push_async_callback(server.drain, 0)
         server.unclaimed = await at.accounts.ask(IsClaimOpen())
         yield server
-
-
-def _place(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _tell_proxies(settings: Settings) -> None:
@@ -218,116 +208,11 @@ def _signals() -> tuple[asyncio.Future[None], asyncio.Future[None]]:
     return first, second
 
 
-class Listener:
-    """An application served on a socket."""
-
-    def __init__(self, runner: web.AppRunner, url: str) -> None:
-        self.url = url
-        self._runner: web.AppRunner | None = runner
-
-    async def close(self) -> None:
-        """Take no more requests; those being served have 2 s. Idempotent."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
-
-
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(f"DATA_DIR: {folder} cannot be made: {error.strerror}") from None
-
-
-def _bind(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((settings.host, settings.port))
-        # At once: two may bind a port at the same moment, and only one may listen.
-        listening.listen(BACKLOG)
-    except socket.gaierror as error:
-        listening.close()
-        raise PortInUseError(
-            f"HOST: {settings.host} is no address of this machine ({error.strerror})"
-        ) from None
-    except OSError as error:
-        listening.close()
-        raise PortInUseError(
-            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): "
-            "stop what listens there, or choose another PORT"
-        ) from None
-    return listening
-
-
-def _loopback() -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.bind(("127.0.0.1", 0))
-    return listening
-
-
-async def _listen_to_runs(
-    stack: contextlib.AsyncExitStack, settings: Settings, at: Addresses, urls: tuple[str, str]
-) -> tuple[Listener, Places]:
-    """Open what only runs use: the model proxy and the forward proxy, on this machine alone."""
-    model_proxy = ModelProxy(
-        LocalUpstreams(at.run_sink, at.credentials, at.run_evidence), settings.egress
-    )
-    # A run that goes away takes its calls with it: nobody else waits for their answers.
-    listener = await _listen(stack, model_proxy.application(), _loopback(), deserted=True)
-    upstream = settings.upstream_proxy
-    platform_url = settings.platform_url or urls[0]
-    destinations = Destinations(
-        # What models may be reached on this machine is no business of the runs themselves.
-        replace(settings.egress, loopback=False),
-        platform=frozenset(_place(url) for url in (platform_url, *urls)),
-        upstream=UpstreamProxy.of(upstream) if upstream else None,
-    )
-    forward_proxy, listening = ForwardProxy(LocalDoorkeeper(at.run_sink), destinations), _loopback()
-    egress_url = _url("127.0.0.1", listening)
-    await forward_proxy.start(listening)
-    stack.push_async_callback(forward_proxy.stop)
-    places = Places(
-        platform_url=platform_url,
-        proxy_url=listener.url,
-        egress_url=egress_url,
-        public_url=urls[1],
-    )
-    return listener, places
-
-
-async def _listen(
-    stack: contextlib.AsyncExitStack,
-    application: web.Application,
-    listening: socket.socket,
-    *,
-    deserted: bool = False,
-) -> Listener:
-    """Serve an application on a socket until the stack unwinds.
-
-    `deserted` cancels the handling of a request whose client has gone away.
-    """
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=2,
-        handler_cancellation=deserted,
-    )
-    await runner.setup()
-    listener = Listener(runner, _url(listening.getsockname()[0], listening))
-    stack.push_async_callback(listener.close)
-    await web.SockSite(runner, listening, backlog=BACKLOG).start()
-    return listener
-
-
-def _url(host: str, listening: socket.socket) -> str:
-    port = listening.getsockname()[1]
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - not bound
-    if ":" in reachable and not reachable.startswith("["):
-        reachable = f"[{reachable}]"
-    return f"http://{reachable}:{port}"
 
 
 def _write_record(path: Path, url: str) -> None:

@@ -4,7 +4,7 @@
 variable that is set. The order of the fields is the order of boot; shutdown is the reverse.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -137,9 +137,9 @@ def plan(
     at: Addresses,
     identity: Identity,
     places: Callable[[], Places],
-    sandbox: Sandbox | None = None,
+    sandbox: Callable[[], Awaitable[Sandbox]],
 ) -> Plan:
-    """What to boot for these settings."""
+    """What to boot for these settings. `sandbox` is asked for each slot of a run."""
     pool = Pool()
     executor = LocalExecutor(
         settings.executor,

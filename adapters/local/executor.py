@@ -9,7 +9,7 @@ import secrets
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -33,7 +33,7 @@ from adapters.local.processes import (
     protect_server,
     reap,
 )
-from adapters.local.sandbox import Enclosure, Sandbox, owner
+from adapters.local.sandbox import Enclosure, Sandbox, no_sandbox, owner
 from adapters.local.settings import LocalExecutorSettings
 
 log = structlog.get_logger("executor")
@@ -74,14 +74,15 @@ class LocalExecutor:
         instance: str,
         program: Path,
         *,
-        sandbox: Sandbox | None = None,
+        sandbox: Callable[[], Awaitable[Sandbox]] = no_sandbox,
         ports: Callable[[], Sequence[int]] = tuple,
     ) -> None:
-        """`ports` of this machine are all that runs may connect to, where that can be enforced."""
+        """`sandbox` is awaited by every slot, so that it may still be looked for; `ports` of this
+        machine are all that runs may connect to, where that can be enforced.
+        """
         self._root = settings.root.resolve() / instance
         self._program = program
-        self._sandbox = sandbox or Sandbox()
-        self._path = self._sandbox.path(os.environ.get("PATH", os.defpath))
+        self._sandbox = sandbox
         self._ports = ports
         self._server_mark = f"{SERVER_MARK}={secrets.token_hex(16)}"
         # Inherited by everything this server starts on purpose, and by no run.
@@ -93,10 +94,13 @@ class LocalExecutor:
         folder = self._root / name
         workspace = folder / "workspace"
         await asyncio.to_thread(workspace.mkdir, parents=True, mode=0o700)
-        enclosure = await asyncio.to_thread(self._sandbox.enclose, folder, self._ports())
+        sandbox = await self._sandbox()
+        enclosure = await asyncio.to_thread(sandbox.enclose, folder, self._ports())
+        path = sandbox.path(os.environ.get("PATH", os.defpath))
+        environment = self._environment(name, path, workspace) | enclosure.environment
         slot = LocalSlot(name, folder, self, enclosure)
         try:
-            slot.spawn(self._program, self._environment(name, workspace) | enclosure.environment)
+            slot.spawn(self._program, environment)
         except OSError:
             await slot.stop()
             raise
@@ -156,10 +160,10 @@ class LocalExecutor:
             await asyncio.sleep(0.005)
         log.error("processes of a run could not be ended", pids=sorted(seen))
 
-    def _environment(self, name: str, workspace: Path) -> dict[str, str]:
+    def _environment(self, name: str, path: str, workspace: Path) -> dict[str, str]:
         passed = {k: v for k, v in os.environ.items() if k in PASSED_ON}
         return passed | {
-            "PATH": self._path,
+            "PATH": path,
             "HOME": str(workspace),
             "WORKSPACE_DIR": str(workspace),
             "APPSTRATE_SLOT": name,
@@ -218,8 +222,7 @@ class LocalSlot:
     def _command(self, program: list[str]) -> list[str]:
         if self._namespace is None:
             return program
-        bubblewrap, *walls = self._enclosure.prefix
-        return [bubblewrap, *self._namespace.options, *walls, *program]
+        return self._namespace.command(self._enclosure.prefix, program)
 
     async def assign(self, environment: Mapping[str, str]) -> None:
         line = msgspec.json.encode(environment) + b"\n"

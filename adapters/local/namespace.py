@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import signal
+from collections.abc import Sequence
 
 from adapters.local.processes import exited, process_table
 
@@ -25,10 +26,10 @@ class Namespace:
         os.set_inheritable(self.writing, True)
         self._first = 0
 
-    @property
-    def options(self) -> tuple[str, str]:
-        """What makes bubblewrap tell its first process."""
-        return "--info-fd", str(self.writing)
+    def command(self, bubblewrap: Sequence[str], program: Sequence[str]) -> list[str]:
+        """Bubblewrap with its walls around a program, which tells its first process."""
+        called, *walls = bubblewrap
+        return [called, "--info-fd", str(self.writing), *walls, *program]
 
     def started(self) -> None:
         """Bubblewrap has been started, or could not be."""
@@ -65,6 +66,15 @@ class Namespace:
         except TimeoutError:
             return False
         return True
+
+    def bury(self) -> None:
+        """Wait for its end, which is near: its program has ended."""
+        first = self._find()
+        os.close(self._reading)
+        # Without adopting orphans, it is another's to wait for.
+        with contextlib.suppress(ChildProcessError):
+            if first:
+                os.waitpid(first, 0)
 
     def _find(self) -> int:
         """The first process; 0 as long as there is none."""

@@ -19,7 +19,8 @@ from typing import Any
 from actors.sidecar_pool import Wall
 from adapters.local.folders import remove_folder
 from adapters.local.layout import readable
-from adapters.local.sandbox import FILE_BYTES, PROCESSES, Sandbox
+from adapters.local.namespace import Namespace
+from adapters.local.sandbox import FILE_BYTES, PROCESSES, Enclosure, Sandbox
 from adapters.local.settings import LocalExecutorSettings
 
 TRIAL_SECONDS = 20
@@ -103,18 +104,7 @@ def _attempt(sandbox: Sandbox, root: Path, command: list[str]) -> _Attempt:
     folder = place.resolve() / f".trial-{secrets.token_hex(8)}"
     try:
         (folder / "workspace").mkdir(parents=True, mode=0o700)
-        enclosure = sandbox.enclose(folder, [], trial=True)
-        workspace = str(folder / "workspace")
-        ran = subprocess.run(
-            [*enclosure.prefix, *command],
-            env={"WORKSPACE_DIR": workspace, "HOME": workspace} | enclosure.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TRIAL_SECONDS,
-            check=False,
-            start_new_session=True,
-        )
+        ran = _start(sandbox.enclose(folder, [], trial=True), str(folder / "workspace"), command)
         if ran.returncode == 0:
             return _Attempt(sandbox, json.loads(ran.stdout), "")
         said = ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"]
@@ -123,6 +113,28 @@ def _attempt(sandbox: Sandbox, root: Path, command: list[str]) -> _Attempt:
         return _Attempt(sandbox, None, str(error))
     finally:
         remove_folder(folder)
+
+
+def _start(
+    enclosure: Enclosure, workspace: str, command: list[str]
+) -> subprocess.CompletedProcess[str]:
+    namespace = Namespace() if enclosure.prefix else None
+    try:
+        return subprocess.run(
+            namespace.command(enclosure.prefix, command) if namespace else command,
+            env={"WORKSPACE_DIR": workspace, "HOME": workspace} | enclosure.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TRIAL_SECONDS,
+            check=False,
+            start_new_session=True,
+            pass_fds=(namespace.writing,) if namespace else (),
+        )
+    finally:
+        if namespace is not None:
+            namespace.started()
+            namespace.bury()
 
 
 def _required(settings: LocalExecutorSettings, walls: tuple[Wall, ...]) -> tuple[Wall, ...]:

@@ -45,9 +45,10 @@ def serve() -> None:
     import uvloop
 
     from actors.runtime import BootError
-    from appstrate.boot import PortInUseError, Server
+    from appstrate.boot import Server
     from appstrate.boot import serve as serve_until_stopped
     from appstrate.environment import read_environment
+    from appstrate.listeners import PortInUseError
     from appstrate.logging import configure_logging
     from appstrate.settings import read_settings
 

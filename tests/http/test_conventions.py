@@ -1,7 +1,7 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -210,7 +210,7 @@ async def test_the_gate_is_closed_until_everything_runs(
         at: Addresses,
         identity: Identity,
         places: Callable[[], Places],
-        sandbox: Sandbox,
+        sandbox: Callable[[], Awaitable[Sandbox]],
     ) -> Plan:
         # Called when the ports are bound and no actor runs yet.
         async def look() -> None:

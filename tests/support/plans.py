@@ -22,7 +22,7 @@ def settings_of(folder: Path, variables: dict[str, str]) -> Settings:
 
 def planned(settings: Settings) -> Plan:
     identity = Identity(instance=InstanceId("1"), boot="b")
-    return plan(settings, new_addresses(), identity, _nowhere)
+    return plan(settings, new_addresses(), identity, _nowhere, _nowhere)
 
 
 def picked(factory: Any) -> type[Actor]:

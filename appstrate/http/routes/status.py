@@ -25,14 +25,14 @@ CHECK_SECONDS = 2.0
 
 class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What the server knows about itself. `reasons` has a line per capability and its choice,
-    `walls` what stands between runs and this machine.
+    `walls` answers what stands between runs and this machine, once the server is ready.
     """
 
     version: str
     commit: str | None
     tier: str
     reasons: list[tuple[str, str]]
-    walls: tuple[Wall, ...] = ()
+    walls: Callable[[], tuple[Wall, ...]]
 
 
 Status: TypeAlias = Literal["healthy", "degraded", "unhealthy"]
@@ -62,7 +62,7 @@ def status_routes(info: ServerInfo, gate: Gate, url: Callable[[], str]) -> Route
             )
             return json_response(answer, 503)
         checks = await check(call.at)
-        checks["agents"]["walls"] = {w.name: {"up": w.up, "how": w.how} for w in info.walls}
+        checks["agents"]["walls"] = {w.name: {"up": w.up, "how": w.how} for w in info.walls()}
         answer = Health(
             status=overall(checks),
             version=version,

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from adapters.local.executor import LocalExecutor, LocalSlot
+from adapters.local.sandbox import Sandbox
 from adapters.local.settings import LocalExecutorSettings
 from adapters.local.trial import Found, SandboxError
 from support.waiting import alive, eventually
@@ -45,8 +46,11 @@ def found(place: Path, program: Path) -> Found:
 
 @pytest.fixture
 async def executor(place: Path, program: Path, found: Found) -> LocalExecutor:
+    async def sandbox() -> Sandbox:
+        return found.sandbox
+
     settings = LocalExecutorSettings(root=place / "runs")
-    return LocalExecutor(settings, "1", program, sandbox=found.sandbox, ports=lambda: [9])
+    return LocalExecutor(settings, "1", program, sandbox=sandbox, ports=lambda: [9])
 
 
 @pytest.fixture
