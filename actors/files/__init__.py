@@ -15,6 +15,7 @@ from actors.files.documents import ReadDocument as ReadDocument
 from actors.files.file_sweeper import RETRY_DEAD as RETRY_DEAD
 from actors.files.file_sweeper import FileSweeper as FileSweeper
 from actors.files.file_sweeper import SweepFiles as SweepFiles
+from actors.files.inputs import wanted_files as wanted_files
 from actors.files.names import UNKNOWN_MIME as UNKNOWN_MIME
 from actors.files.names import decode_name as decode_name
 from actors.files.names import human_size as human_size
@@ -39,6 +40,7 @@ from actors.files.run_files import PublishedDocument as PublishedDocument
 from actors.files.run_files import PublishOutput as PublishOutput
 from actors.files.run_files import RunFiles as RunFiles
 from actors.files.run_files import TakeFiles as TakeFiles
+from actors.files.run_files import TakenFiles as TakenFiles
 from actors.files.tokens import FileTokens as FileTokens
 from actors.files.uploads import CreateUpload as CreateUpload
 from actors.files.uploads import Uploads as Uploads

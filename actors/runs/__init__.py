@@ -8,6 +8,7 @@ reads; RunEvidence explains.
 
 from actors.runs.admission import Admission as Admission
 from actors.runs.admission import AdmissionLimits as AdmissionLimits
+from actors.runs.admission import LaunchRate as LaunchRate
 from actors.runs.assignment import Places as Places
 from actors.runs.assignment import environment as environment
 from actors.runs.conclude import announce as announce
@@ -38,6 +39,7 @@ from actors.runs.launcher import Launcher as Launcher
 from actors.runs.launcher import PlanInline as PlanInline
 from actors.runs.launcher import PlanRemote as PlanRemote
 from actors.runs.launcher import PlanRun as PlanRun
+from actors.runs.launcher import PlanRuns as PlanRuns
 from actors.runs.ledger import Totals as Totals
 from actors.runs.ledger import price as price
 from actors.runs.live_run import LiveRun as LiveRun
@@ -50,6 +52,7 @@ from actors.runs.records import DocumentCounts as DocumentCounts
 from actors.runs.records import Ended as Ended
 from actors.runs.records import Ingested as Ingested
 from actors.runs.records import LogLine as LogLine
+from actors.runs.records import NewRun as NewRun
 from actors.runs.records import Run as Run
 from actors.runs.records import RunFacts as RunFacts
 from actors.runs.records import RunPage as RunPage
@@ -78,6 +81,7 @@ from actors.runs.run_log import ReadRun as ReadRun
 from actors.runs.run_log import ReadRuns as ReadRuns
 from actors.runs.run_log import RunLog as RunLog
 from actors.runs.run_manager import Admit as Admit
+from actors.runs.run_manager import AdmitFires as AdmitFires
 from actors.runs.run_manager import CancelRun as CancelRun
 from actors.runs.run_manager import DeleteRun as DeleteRun
 from actors.runs.run_manager import DeleteRuns as DeleteRuns

@@ -11,7 +11,7 @@ from actors.accounts import Caller
 from actors.agents import Agents, AgentSetup, ReadSetup
 from actors.agents.agents import check_proxy
 from actors.documents import as_object
-from actors.files import RunFiles, TakeFiles
+from actors.files import RunFiles, TakeFiles, TakenFiles, wanted_files
 from actors.ids import PackageId, new_run_id
 from actors.models import ChooseModel, Generation, Models
 from actors.packages import (
@@ -36,6 +36,7 @@ from actors.runs.inline import (
 from actors.runs.input import replayed, resolve_input
 from actors.runs.plan import InlineAgent, RunPlan
 from actors.runs.prompt import render_prompt
+from actors.runs.questions import Questions
 from actors.runs.records import RunRecords
 from actors.runs.rules import RunLimits, run_timeout
 from actors.runs.wish import Wish, check_connections, check_wish
@@ -52,6 +53,18 @@ class PlanRun(Request["Launcher", RunPlan], frozen=True, kw_only=True):
     package: PackageId
     version: str | None = None
     wish: Wish = Wish()
+
+
+class PlanRuns(Request["Launcher", list[RunPlan | Refusal]], frozen=True, kw_only=True):
+    """Plan several runs of one agent for one caller; each is a plan, or what stands in its way.
+
+    What their plans have in common is looked up once.
+    """
+
+    caller: Caller
+    package: PackageId
+    version: str | None
+    wishes: list[Wish]
 
 
 class PlanInline(Request["Launcher", RunPlan], frozen=True, kw_only=True):
@@ -83,7 +96,7 @@ class PlanRemote(Request["Launcher", RunPlan], frozen=True, kw_only=True):
     context: dict[str, Any] | None = None
 
 
-LauncherMessage: TypeAlias = PlanRun | PlanInline | CheckInline | PlanRemote
+LauncherMessage: TypeAlias = PlanRun | PlanRuns | PlanInline | CheckInline | PlanRemote
 
 
 class Launcher(Actor):
@@ -116,7 +129,9 @@ class Launcher(Actor):
     async def receive(self, message: LauncherMessage) -> Any:
         match message:
             case PlanRun():
-                return await self._plan(message)
+                return await self._plan(message, Questions())
+            case PlanRuns():
+                return await self._plan_all(message)
             case PlanInline():
                 return await self._plan_inline(message)
             case PlanRemote():
@@ -126,17 +141,33 @@ class Launcher(Actor):
             case _:
                 assert_never(message)
 
-    async def _plan(self, message: PlanRun, *, here: bool = True) -> RunPlan:
+    async def _plan_all(self, message: PlanRuns) -> list[RunPlan | Refusal]:
+        questions = Questions()
+        found: list[RunPlan | Refusal] = []
+        for wish in message.wishes:
+            planning = PlanRun(
+                caller=message.caller,
+                package=message.package,
+                version=message.version,
+                wish=wish,
+            )
+            try:
+                found.append(await self._plan(planning, questions))
+            except Refusal as refusal:
+                found.append(refusal)
+        return found
+
+    async def _plan(self, message: PlanRun, questions: Questions, *, here: bool = True) -> RunPlan:
         caller, package, wish = message.caller, message.package, message.wish
         check_wish(wish)
         resolving = ResolveAgent(
             caller=caller, package=package, version=message.version, overrides=wish.dependencies
         )
-        agent = await self._packages.ask(resolving)
-        setup = await self._agents.ask(ReadSetup(caller=caller, package=package))
+        agent = await questions.ask(self._packages, resolving)
+        setup = await questions.ask(self._agents, ReadSetup(caller=caller, package=package))
         if wish.rerun_from is not None:
             wish = await self._rerun(message, setup)
-        return await self._complete(caller, agent, wish, setup, here=here)
+        return await self._complete(questions, caller, agent, wish, setup=setup, here=here)
 
     async def _rerun(self, message: PlanRun, setup: AgentSetup) -> Wish:
         """The wish with the input of the run it wants once more."""
@@ -159,7 +190,9 @@ class Launcher(Actor):
         check_inline(launch, self._inline_limits)
         agent = await self._resolve_inline(message.caller, launch)
         wish = replace(launch.wish, documents=launch.documents)
-        plan = await self._complete(message.caller, agent, wish, AgentSetup(), here=here)
+        plan = await self._complete(
+            Questions(), message.caller, agent, wish, setup=AgentSetup(), here=here
+        )
         return replace(plan, inline=InlineAgent(manifest=launch.manifest, prompt=launch.prompt))
 
     async def _plan_remote(self, message: PlanRemote) -> RunPlan:
@@ -175,7 +208,7 @@ class Launcher(Actor):
         planning = PlanRun(
             caller=caller, package=package, version=message.version, wish=message.wish
         )
-        plan = await self._plan(planning, here=False)
+        plan = await self._plan(planning, Questions(), here=False)
         if message.integrity is not None:
             await self._check_integrity(caller, plan.agent, message.integrity)
         return remote(plan)
@@ -222,7 +255,14 @@ class Launcher(Actor):
             raise gathered(refusals)
 
     async def _complete(
-        self, caller: Caller, agent: AgentDefinition, wish: Wish, setup: AgentSetup, *, here: bool
+        self,
+        questions: Questions,
+        caller: Caller,
+        agent: AgentDefinition,
+        wish: Wish,
+        *,
+        setup: AgentSetup,
+        here: bool,
     ) -> RunPlan:
         """The plan of a run with everything decided; one that is not executed here has no model."""
         org, application = caller.tenant
@@ -233,14 +273,17 @@ class Launcher(Actor):
         check_connections(wish.connections, integrations(agent.manifest))
         model = None
         if here:
-            model = await self._models.ask(
-                ChooseModel(caller=caller, package=agent.package, model=wish.model)
-            )
+            choosing = ChooseModel(caller=caller, package=agent.package, model=wish.model)
+            model = await questions.ask(self._models, choosing)
             model = replace(model, generation=wish.generation.over(model.generation))
-        slots = await self._persistence.ask(ReadSlots(viewer=viewer_of(caller, agent.package)))
+        viewer = viewer_of(caller, agent.package)
+        slots = await questions.ask(self._persistence, ReadSlots(viewer=viewer))
         timeout = run_timeout(agent.manifest, self._limits)
         # Last, because their bytes are stored: nothing of what is asked for is refused after this.
-        taken = await self._files.ask(_files(caller, agent.manifest, replace(wish, input=values)))
+        taking = _files(caller, agent.manifest, replace(wish, input=values))
+        taken = TakenFiles(values=values)
+        if wanted_files(taking.parameters, taking.values, taking.extra):
+            taken = await self._files.ask(taking)
         return RunPlan(
             run=new_run_id(),
             org=org,

@@ -21,10 +21,13 @@ from actors.packages import AgentDefinition
 
 
 class ScheduledFire(msgspec.Struct, frozen=True, kw_only=True):
-    """The due time of a schedule that a run comes of: at most one run does."""
+    """The schedule a run comes of, and its due time: at most one run comes of that.
+
+    Without a due time somebody launched it by hand.
+    """
 
     schedule: ScheduleId
-    due_at: datetime
+    due_at: datetime | None = None
 
 
 class InlineAgent(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """What runs are made of, and what is kept of them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -195,6 +196,15 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     tells: bool = False
 
 
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run to be inserted: its sink is open until `expires_at`, `first` begins its log."""
+
+    plan: RunPlan
+    sealed_secret: str
+    expires_at: datetime
+    first: LogEntry
+
+
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which runs of an application to list, newest first.
 
@@ -228,17 +238,11 @@ class RunRecords(Protocol):
     in the order of their ids.
     """
 
-    async def launch(
-        self,
-        plan: RunPlan,
-        sealed_secret: str,
-        expires_at: datetime,
-        first: LogEntry,
-        most_pending: int,
-    ) -> tuple[Run, LogLine] | None:
-        """Insert a pending run with its number, its sink and the first line of its log.
+    async def launch(self, new: Sequence[NewRun], most_pending: int) -> list[tuple[Run, LogLine]]:
+        """Insert pending runs, each with its number, its sink and the first line of its log.
 
-        None when `most_pending` of its organization wait already.
+        Answers those it inserted, in their order. Left out is what comes of a due time that is not
+        due any more, and what would make more than `most_pending` of its organization wait.
         """
         ...
 

@@ -24,6 +24,7 @@ from actors.runtime import (
 )
 
 SINK_LIFE = timedelta(seconds=7200)
+CREATED = "run created · waiting to start"
 
 
 class Admit(Request["RunManager", Run], frozen=True, kw_only=True):
@@ -33,6 +34,16 @@ class Admit(Request["RunManager", Run], frozen=True, kw_only=True):
     """
 
     plan: RunPlan
+
+
+class AdmitFires(Request["RunManager", list[Run]], frozen=True, kw_only=True):
+    """Insert planned runs of due times at once, before any of them is started.
+
+    Their launches have been counted. Answers those it inserted: not what is not due any more, nor
+    what must wait because too many runs of its organization do.
+    """
+
+    plans: list[RunPlan]
 
 
 class CancelRun(Request["RunManager", Run], frozen=True, kw_only=True):
@@ -67,14 +78,14 @@ class DeleteRuns(Request["RunManager", int], frozen=True, kw_only=True):
     package: PackageId
 
 
-RunManagerMessage: TypeAlias = Admit | CancelRun | DeleteRun | DeleteRuns
+RunManagerMessage: TypeAlias = Admit | AdmitFires | CancelRun | DeleteRun | DeleteRuns
 
 
 class RunManager(Actor):
     """Whatever people do to a run goes through here, and its truth is in the records."""
 
     lanes = (
-        Lane("launches", 32, (Admit,), limit=2000),
+        Lane("launches", 32, (Admit, AdmitFires), limit=2000),
         Lane("cancels", 64, limit=2000),
     )
 
@@ -97,6 +108,8 @@ class RunManager(Actor):
         match message:
             case Admit():
                 return await self._admit(message.plan)
+            case AdmitFires():
+                return await self._admit_fires(message.plans)
             case CancelRun():
                 return await self._cancel(message)
             case DeleteRun():
@@ -108,9 +121,15 @@ class RunManager(Actor):
 
     async def _admit(self, plan: RunPlan) -> Run:
         expires = datetime.now(UTC) + SINK_LIFE
-        run, _ = await self._admission.admit(plan, expires, "run created · waiting to start")
+        run, _ = await self._admission.admit(plan, expires, CREATED)
         self._dispatcher.tell(RunWaits())
         return run
+
+    async def _admit_fires(self, plans: list[RunPlan]) -> list[Run]:
+        expires = datetime.now(UTC) + SINK_LIFE
+        runs = await self._admission.admit_fires(plans, expires, CREATED)
+        self._dispatcher.tell(RunWaits())
+        return runs
 
     async def _delete(self, message: DeleteRun) -> None:
         if message.caller.end_user is not None:

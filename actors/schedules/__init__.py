@@ -6,8 +6,12 @@ because the row and the run are written in one transaction.
 """
 
 from actors.schedules.cron import preview as preview
+from actors.schedules.expansion import expand_due as expand_due
+from actors.schedules.firing import Firing as Firing
+from actors.schedules.line import Line as Line
 from actors.schedules.records import DueFire as DueFire
 from actors.schedules.records import Expand as Expand
+from actors.schedules.records import Expansion as Expansion
 from actors.schedules.records import Fire as Fire
 from actors.schedules.records import Schedule as Schedule
 from actors.schedules.records import ScheduleRecords as ScheduleRecords
@@ -22,9 +26,9 @@ from actors.schedules.schedules import CreateSchedule as CreateSchedule
 from actors.schedules.schedules import DeleteSchedule as DeleteSchedule
 from actors.schedules.schedules import ListFires as ListFires
 from actors.schedules.schedules import ListSchedules as ListSchedules
+from actors.schedules.schedules import PlanSchedule as PlanSchedule
 from actors.schedules.schedules import PreviewSchedule as PreviewSchedule
 from actors.schedules.schedules import ReadSchedule as ReadSchedule
-from actors.schedules.schedules import RunScheduleNow as RunScheduleNow
 from actors.schedules.schedules import ScheduleChanges as ScheduleChanges
 from actors.schedules.schedules import Schedules as Schedules
 from actors.schedules.schedules import ScheduleSpec as ScheduleSpec

@@ -37,8 +37,9 @@ def fires(expression: str, zone: str, after: datetime) -> Iterator[datetime]:
         yield due.astimezone(UTC)
 
 
+@lru_cache(maxsize=1024)
 def next_fire(expression: str, zone: str, after: datetime) -> datetime | None:
-    """The first due time after a moment, in UTC."""
+    """The first due time after a moment, in UTC. Many schedules are due at the same moments."""
     return next(fires(expression, zone, after), None)
 
 

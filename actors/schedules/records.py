@@ -1,7 +1,8 @@
 """What schedules are made of, and what is kept of them."""
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -62,8 +63,23 @@ class Fire(Resource, frozen=True, kw_only=True, rename=spell):
     run_id: RunId | None
 
 
-Expand = Callable[[Schedule], tuple[Iterable[DueTime], datetime | None]]
-"""From a schedule whose time has come to its due times, and the next one after them."""
+class Expansion(msgspec.Struct, frozen=True, kw_only=True):
+    """The due times of a schedule whose time has come, and the next one after them.
+
+    `broken` is why it can have no more: the schedule is to be disabled for that reason.
+    """
+
+    due: Sequence[DueTime]
+    following: datetime | None
+    broken: str | None = None
+
+
+Expand = Callable[[Schedule], Expansion]
+"""From a schedule whose time has come to what becomes of it."""
+
+
+NO_LIMITS: Mapping[OrgId, int] = MappingProxyType({})
+AT_ITS_TIME = timedelta()
 
 
 class ScheduleRecords(Protocol):
@@ -74,7 +90,12 @@ class ScheduleRecords(Protocol):
         ...
 
     async def change(self, schedule: Schedule) -> Schedule | None:
-        """Write what can be changed of a schedule. None when it is gone."""
+        """Write what can be changed of a schedule. None when it is gone.
+
+        Its next due time changes only with its times. One that has come and has no row yet is
+        skipped then, and rows of such as have not come are removed. When the schedule is disabled,
+        everything that is due is skipped.
+        """
         ...
 
     async def remove(self, org: OrgId, application: ApplicationId, schedule: ScheduleId) -> bool:
@@ -93,37 +114,51 @@ class ScheduleRecords(Protocol):
         """The schedules of an application, or of one agent in it, oldest first."""
         ...
 
-    async def fires(self, schedule: ScheduleId, limit: int) -> list[Fire]:
+    async def fires(
+        self, org: OrgId, application: ApplicationId, schedule: ScheduleId, limit: int
+    ) -> list[Fire]:
         """What became of the last due times of a schedule, the latest first."""
         ...
 
-    async def next_due(self) -> datetime | None:
-        """When something is to be done next: a schedule falls due, or a claim runs out."""
-        ...
+    async def next_due(
+        self, aside: Collection[OrgId] = (), ahead: timedelta = AT_ITS_TIME
+    ) -> datetime | None:
+        """When something is to be done next: a schedule falls due, or a claim runs out.
 
-    async def expand(self, now: datetime, expand: Expand, limit: int) -> int:
-        """Turn the due times of up to `limit` schedules that have come into rows.
-
-        Every due time becomes one row, once, in whichever process this runs. Answers how many
-        schedules were looked at.
+        Schedules are to be looked at so long `ahead` of their time. Due times, once they are
+        there, do not count when their organization is set aside.
         """
         ...
 
-    async def claim(self, now: datetime, until: datetime, limit: int) -> list[DueFire]:
+    async def expand(
+        self, now: datetime, expand: Expand, limit: int, ahead: timedelta = AT_ITS_TIME
+    ) -> int:
+        """Turn the due times of up to `limit` schedules that have come into rows.
+
+        So do those that will come within `ahead`, but for schedules that skip overlaps: whether
+        they do is not known before. Every due time becomes one row, once, in whichever process
+        this runs. Answers how many schedules were looked at.
+        """
+        ...
+
+    async def claim(
+        self, now: datetime, until: datetime, limit: int, most: Mapping[OrgId, int] = NO_LIMITS
+    ) -> list[DueFire]:
         """Hold due times that are to be fired and that nobody holds, in the order they were due.
 
+        It is one of each schedule at once, and no more than `most` of an organization named there.
         One of a schedule that skips overlaps is skipped while a run of it is active.
         """
         ...
 
-    async def postpone(self, fire: DueFire, until: datetime) -> None:
-        """Hold a due time until it is tried again."""
+    async def release(self, fires: Sequence[DueFire]) -> set[tuple[ScheduleId, datetime]]:
+        """Let due times go that were claimed. Answers those that still are due."""
         ...
 
     async def refuse(self, fire: DueFire, error: str, run: RunId, now: datetime) -> Ended | None:
         """Turn a due time into a failed run that says why. None when somebody was quicker."""
         ...
 
-    async def disable(self, schedule: ScheduleId, reason: str) -> None:
+    async def disable(self, schedule: Schedule, reason: str) -> None:
         """Stop a schedule from falling due, and keep the reason. Its due times are skipped."""
         ...

@@ -13,7 +13,7 @@ from actors.models import Generation
 from actors.notifications import NotificationRecords, recipient
 from actors.packages import Packages, ResolveAgent
 from actors.packages.manifest import parameters
-from actors.runs import Admit, Launcher, PlanRun, Run, RunManager, Wish
+from actors.runs import Launcher, PlanRun, RunPlan, ScheduledFire, Wish
 from actors.runtime import Actor, Address, Lane, NotFound, Rejected, Request
 from actors.schedules.cron import check_cron, next_fire, preview
 from actors.schedules.records import Fire, Schedule, ScheduleRecords
@@ -115,8 +115,8 @@ class PreviewSchedule(Request["Schedules", list[datetime]], frozen=True, kw_only
     timezone: str
 
 
-class RunScheduleNow(Request["Schedules", Run], frozen=True, kw_only=True):
-    """Launch what the schedule would launch, now and in its actor's name."""
+class PlanSchedule(Request["Schedules", RunPlan], frozen=True, kw_only=True):
+    """Plan what the schedule would launch, now and in its actor's name."""
 
     caller: Caller
     schedule: ScheduleId
@@ -130,7 +130,7 @@ SchedulesMessage: TypeAlias = (
     | DeleteSchedule
     | ListFires
     | PreviewSchedule
-    | RunScheduleNow
+    | PlanSchedule
 )
 
 
@@ -147,7 +147,6 @@ class Schedules(Actor):
         members: Address[Members],
         packages: Address[Packages],
         launcher: Address[Launcher],
-        runs: Address[RunManager],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         super().__init__()
@@ -156,7 +155,6 @@ class Schedules(Actor):
         self._members = members
         self._packages = packages
         self._launcher = launcher
-        self._runs = runs
         self._now = now
 
     async def receive(self, message: SchedulesMessage) -> Any:
@@ -176,13 +174,14 @@ class Schedules(Actor):
                 return None
             case ListFires():
                 found = await self._read(message.caller, message.schedule)
-                return await self._records.fires(found.id, message.limit)
+                tenant = message.caller.tenant
+                return await self._records.fires(*tenant, found.id, message.limit)
             case PreviewSchedule():
                 now = self._now()
                 check_cron(message.cron_expression, message.timezone, now)
                 return preview(message.cron_expression, message.timezone, now)
-            case RunScheduleNow():
-                return await self._run_now(message)
+            case PlanSchedule():
+                return await self._plan(message)
             case _:
                 assert_never(message)
 
@@ -258,16 +257,16 @@ class Schedules(Actor):
                 param="input",
             )
         try:
-            await self._launcher.ask(plan_of(await self._actor(schedule, caller), schedule))
+            await self._launcher.ask(_planning(await self._actor(schedule, caller), schedule))
         except Rejected as refusal:
             if refusal.code != "model_not_configured":  # that may well be mended before it fires
                 raise
 
-    async def _run_now(self, message: RunScheduleNow) -> Run:
+    async def _plan(self, message: PlanSchedule) -> RunPlan:
         schedule = await self._read(message.caller, message.schedule)
         acting = await self._actor(schedule, message.caller)
-        plan = await self._launcher.ask(plan_of(acting, schedule))
-        return await self._runs.ask(Admit(plan=plan))
+        plan = await self._launcher.ask(_planning(acting, schedule))
+        return replace(plan, fire=ScheduledFire(schedule=schedule.id))
 
     async def _actor(self, schedule: Schedule, caller: Caller) -> Caller:
         if schedule.user_id == caller.user:
@@ -303,11 +302,11 @@ def acting_for(schedule: Schedule) -> ActAs:
     )
 
 
-def plan_of(actor: Caller, schedule: Schedule) -> PlanRun:
-    """The launch of a schedule."""
+def wish_of(schedule: Schedule) -> Wish:
+    """What a schedule asks for when it launches."""
     generation = schedule.generation_config_override
     model = schedule.model_id_override
-    wish = Wish(
+    return Wish(
         input=schedule.input,
         model=ModelId(model) if model else None,
         generation=msgspec.convert(generation or {}, Generation),
@@ -315,8 +314,14 @@ def plan_of(actor: Caller, schedule: Schedule) -> PlanRun:
         connections=schedule.connection_overrides or {},
         dependencies=schedule.dependency_overrides or {},
     )
+
+
+def _planning(actor: Caller, schedule: Schedule) -> PlanRun:
     return PlanRun(
-        caller=actor, package=schedule.package_id, version=schedule.version_override, wish=wish
+        caller=actor,
+        package=schedule.package_id,
+        version=schedule.version_override,
+        wish=wish_of(schedule),
     )
 
 

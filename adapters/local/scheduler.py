@@ -1,66 +1,61 @@
 """Fires schedules from this process: a timer on the next due time, and rows in the database."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from msgspec.structs import replace
 
-from actors.accounts import Members
-from actors.ids import new_run_id
-from actors.pubsub import PubSub
-from actors.runs import Admit, Launcher, RunManager, ScheduledFire, announce, announce_deliveries
-from actors.runtime import (
-    Address,
-    AskError,
-    LimitExceeded,
-    NotFound,
-    Refusal,
-    Unavailable,
+from actors.ids import OrgId
+from actors.runs import LaunchRate
+from actors.runtime import AskError, Unavailable
+from actors.schedules import (
+    DueFire,
+    Expansion,
+    Firing,
+    Line,
+    Schedule,
+    Scheduler,
+    ScheduleRecords,
+    expand_due,
 )
-from actors.schedules import DueFire, Schedule, Scheduler, ScheduleRecords
-from actors.schedules.cron import fires
-from actors.schedules.rules import DueTime, judge_due_times
-from actors.schedules.schedules import acting_for, plan_of
 
 log = structlog.get_logger("scheduler")
 
 LONGEST_SLEEP = 30.0
 PAUSE_SECONDS = 1.0
-LEASE = timedelta(seconds=60)
-SCHEDULES_AT_ONCE = 200
-FIRES_AT_ONCE = 16
-DUE_TIMES_AT_ONCE = 5000
-ACTOR_GONE = "the user it ran for is no member of the organization any more"
+# Somebody else holds what is due: a moment, so as not to ask all the time.
+ELSEWHERE = timedelta(seconds=0.05)
+LEASE = timedelta(seconds=20)
+AT_ONCE = 1024
+# Less than the second between one due time and the next, and enough to plan what is due at once.
+AHEAD = timedelta(seconds=0.8)
 
 
 class LocalScheduler(Scheduler):
-    """Sleeps until the next due time, never longer than half a minute, and then looks.
+    """Sleeps until shortly before the next due time, never longer than half a minute.
 
-    What it does is safe to do in several processes at once, and after having been killed: due
-    times are written before they are fired, claimed with a lease, and become a run at most once.
+    Then it has the time to plan what is due, so that only the rows are left to be written. What it
+    does is safe to do in several processes at once, and after having been killed: due times are
+    written before they are fired, claimed with a lease, and become a run at most once.
     """
 
     def __init__(
         self,
         records: ScheduleRecords,
+        firing: Firing,
+        rate: LaunchRate,
         *,
-        pubsub: Address[PubSub],
-        members: Address[Members],
-        launcher: Address[Launcher],
-        runs: Address[RunManager],
         grace: timedelta = timedelta(seconds=60),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         super().__init__()
         self._records = records
-        self._pubsub = pubsub
-        self._members = members
-        self._launcher = launcher
-        self._runs = runs
+        self._firing = firing
+        self._rate = rate
         self._grace = grace
         self._now = now
+        self._line = Line()
         self._changed = asyncio.Event()
 
     async def started(self) -> None:
@@ -73,72 +68,58 @@ class LocalScheduler(Scheduler):
         while True:
             try:
                 self._changed.clear()
-                await self._fire_due()
-                await self._sleep(await self._records.next_due())
+                aside = [org for org, most in self._line.most(self._now()).items() if most == 0]
+                due = self._line.next(await self._records.next_due(aside, AHEAD))
+                if await self._reached(due) and due and not await self._fire_due():
+                    await self._reached(max(due + AHEAD, self._now() + ELSEWHERE))
             except (Unavailable, AskError) as problem:
                 log.warning("schedules not looked at", why=str(problem))
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _sleep(self, until: datetime | None) -> None:
+    async def _reached(self, due: datetime | None) -> bool:
+        """Wait for a moment. False when it is to be asked for once more, for it may be another."""
         seconds = LONGEST_SLEEP
-        if until is not None:
-            seconds = min(seconds, max(0.0, (until - self._now()).total_seconds()))
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
+        if due is not None:
+            seconds = min(seconds, (due - self._now()).total_seconds())
+        if seconds > 0:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            else:
+                return False
+        return due is not None and due <= self._now()
 
-    async def _fire_due(self) -> None:
-        while await self._records.expand(self._now(), self._expand, SCHEDULES_AT_ONCE):
-            pass
-        while True:
-            now = self._now()
-            claimed = await self._records.claim(now, now + LEASE, FIRES_AT_ONCE)
-            if not claimed:
-                return
-            await asyncio.gather(*(self._fire(fire) for fire in claimed))
+    async def _fire_due(self) -> bool:
+        """Write and fire due times, the oldest first. False when there was nothing to be had."""
+        looked = await self._records.expand(self._now(), self._expand, AT_ONCE, AHEAD)
+        now = self._now()
+        claimed = await self._records.claim(now, now + LEASE, AT_ONCE, self._line.most(now))
+        by_org: dict[OrgId, list[DueFire]] = {}
+        for fire in claimed:
+            by_org.setdefault(fire.schedule.org_id, []).append(fire)
+        self._line.served({org: len(fires) for org, fires in by_org.items()}, now)
+        allowed: list[DueFire] = []
+        held: list[tuple[DueFire, float]] = []
+        for org, fires in by_org.items():
+            granted, seconds = await self._rate.take_up_to(org, len(fires))
+            allowed += fires[:granted]
+            held += [(fire, seconds) for fire in fires[granted:]]
+        held += await self._firing.fire(allowed)
+        await self._hold(held)
+        return bool(looked or claimed)
 
-    def _expand(self, schedule: Schedule) -> tuple[Iterable[DueTime], datetime | None]:
-        now, first = self._now(), schedule.next_run_at
-        assert first is not None
-        due = [first]
-        following = None
-        for each in fires(schedule.cron_expression, schedule.timezone, first):
-            if each > now or len(due) >= DUE_TIMES_AT_ONCE:
-                following = each
-                break
-            due.append(each)
-        policy = schedule.misfire_policy
-        return judge_due_times(due, following, now, self._grace, policy), following
-
-    async def _fire(self, fire: DueFire) -> None:
-        try:
-            await self._launch(fire)
-        except LimitExceeded as refusal:
-            seconds = refusal.retry_after or PAUSE_SECONDS
-            await self._records.postpone(fire, self._now() + timedelta(seconds=seconds))
-        except Unavailable as refusal:
-            log.warning("due time not fired yet", schedule=fire.schedule.id, why=refusal.detail)
-        except Refusal as refusal:
-            await self._refuse(fire, refusal.detail)
-
-    async def _launch(self, fire: DueFire) -> None:
-        schedule = fire.schedule
-        try:
-            actor = await self._members.ask(acting_for(schedule))
-        except NotFound:
-            await self._refuse(fire, f"The schedule was disabled: {ACTOR_GONE}.")
-            await self._records.disable(schedule.id, ACTOR_GONE)
+    async def _hold(self, held: list[tuple[DueFire, float]]) -> None:
+        """Let due times go that must wait; nothing of their organizations is fired before them."""
+        if not held:
             return
-        plan = await self._launcher.ask(plan_of(actor, schedule))
-        due = ScheduledFire(schedule=schedule.id, due_at=fire.due_at)
-        await self._runs.ask(Admit(plan=replace(plan, fire=due)))
+        still = await self._records.release([fire for fire, _ in held])
+        for fire, seconds in held:
+            if (fire.schedule.id, fire.due_at) in still:
+                self._line.wait(fire.schedule.org_id, self._now() + timedelta(seconds=seconds))
 
-    async def _refuse(self, fire: DueFire, why: str) -> None:
-        log.warning("due time refused", schedule=fire.schedule.id, why=why)
-        ended = await self._records.refuse(fire, why, new_run_id(), self._now())
-        if ended is not None:
-            announce(self._pubsub, ended.run, "INSERT")
-            if ended.tells:
-                announce_deliveries(self._pubsub)
+    def _expand(self, schedule: Schedule) -> Expansion:
+        assert schedule.next_run_at is not None
+        now = max(self._now(), schedule.next_run_at)
+        return expand_due(schedule, now, self._grace)

@@ -13,8 +13,8 @@ from actors.runs import (
     Started,
 )
 from adapters.postgres.pool import Pool
+from adapters.postgres.run_rows import COLUMNS, NAMES, read_plan, read_run
 from adapters.postgres.run_sink import append
-from adapters.postgres.runs import COLUMNS, NAMES, read_plan, read_run
 from adapters.postgres.webhooks import tell_webhooks
 
 SILENT_AT_ONCE = 200

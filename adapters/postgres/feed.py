@@ -5,7 +5,7 @@ from datetime import timedelta
 from actors.ids import ApplicationId, OrgId, PackageId, RunId
 from actors.runs import LogLine, Run
 from adapters.postgres.pool import Pool
-from adapters.postgres.runs import COLUMNS, NAMES, read_run
+from adapters.postgres.run_rows import COLUMNS, NAMES, read_run
 
 MOST_OVERLAPPING = 100_000
 

@@ -1,7 +1,7 @@
 """Schedules and their due times in PostgreSQL."""
 
-from datetime import datetime
-from itertools import repeat
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 
 import asyncpg
 
@@ -12,12 +12,14 @@ from actors.schedules import (
     OVERLAPS,
     DueFire,
     Expand,
+    Expansion,
     Fire,
     Schedule,
 )
+from actors.schedules.records import AT_ITS_TIME, NO_LIMITS
 from adapters.postgres.notifications import notify
 from adapters.postgres.pool import Pool
-from adapters.postgres.runs import COLUMNS, NAMES, read_run
+from adapters.postgres.run_rows import COLUMNS, NAMES, read_run
 from adapters.postgres.webhooks import tell_webhooks
 
 SHOWN = """
@@ -28,29 +30,44 @@ SHOWN = """
             ORDER BY started_at DESC LIMIT 1), 0) AS last_run_number
     FROM schedules s LEFT JOIN users u ON u.id = s.user_id
 """
+TIMES = ("cron_expression", "timezone", "enabled", "next_run_at")
 CHANGEABLE = (
-    *("name", "enabled", "disabled_reason", "cron_expression", "timezone", "input", "user_id"),
-    *("model_id_override", "generation_config_override", "proxy_id_override", "version_override"),
-    *("connection_overrides", "dependency_overrides", "overlap_policy", "misfire_policy"),
-    "next_run_at",
+    *("name", "disabled_reason", "input", "user_id", "model_id_override", "proxy_id_override"),
+    *("generation_config_override", "version_override", "connection_overrides"),
+    *("dependency_overrides", "overlap_policy", "misfire_policy"),
 )
-ASSIGNMENTS = ", ".join(f"{name} = ${place}" for place, name in enumerate(CHANGEABLE, 2))
+ASSIGNMENTS = ", ".join(f"{name} = ${place}" for place, name in enumerate(CHANGEABLE, 9))
 
-# One due time of each schedule at once, the oldest, so that those of one schedule stay in order.
+# The oldest due time of each schedule, so that those of one schedule stay in order.
+FIRST = """
+    SELECT DISTINCT ON (schedule_id) schedule_id, due_at, lease_until
+    FROM schedule_fires WHERE state = 'due' ORDER BY schedule_id, due_at
+"""
+
+NEXT = f"""
+    SELECT least((SELECT min(next_run_at) FROM schedules) - $2::interval, (
+        SELECT min(coalesce(f.lease_until, f.due_at)) FROM ({FIRST}) f
+        JOIN schedules s ON s.id = f.schedule_id WHERE s.org_id <> ALL ($1)
+    ))
+"""
+
 # A schedule that skips overlaps loses the due times that come while a run of it is active.
-CLAIM = """
-    WITH first AS (
-        SELECT DISTINCT ON (schedule_id) schedule_id, due_at, lease_until
-        FROM schedule_fires WHERE state = 'due' ORDER BY schedule_id, due_at
+CLAIM = f"""
+    WITH turns AS (
+        SELECT f.schedule_id, f.due_at, s.overlap_policy = 'skip' AS skips, s.org_id,
+            row_number() OVER (PARTITION BY s.org_id ORDER BY f.due_at, f.schedule_id) AS turn
+        FROM ({FIRST}) f JOIN schedules s ON s.id = f.schedule_id
+        WHERE f.lease_until IS NULL OR f.lease_until <= $1
     ), chosen AS (
-        SELECT f.schedule_id, f.due_at, s.overlap_policy = 'skip' AND EXISTS (
-            SELECT FROM runs r WHERE r.org_id = s.org_id AND r.schedule_id = s.id
+        SELECT f.schedule_id, f.due_at, t.skips AND EXISTS (
+            SELECT FROM runs r WHERE r.org_id = t.org_id AND r.schedule_id = t.schedule_id
                 AND r.status IN ('pending', 'running')
         ) AS overlaps
-        FROM first JOIN schedule_fires f USING (schedule_id, due_at)
-        JOIN schedules s ON s.id = f.schedule_id
-        WHERE f.state = 'due' AND (f.lease_until IS NULL OR f.lease_until <= $1)
-        ORDER BY f.due_at LIMIT $3
+        FROM turns t LEFT JOIN unnest($5::text[], $6::int[]) AS m(org_id, most) USING (org_id)
+        JOIN schedule_fires f USING (schedule_id, due_at)
+        WHERE t.turn <= coalesce(m.most, $3)
+            AND f.state = 'due' AND (f.lease_until IS NULL OR f.lease_until <= $1)
+        ORDER BY f.due_at, f.schedule_id LIMIT $3
         FOR UPDATE OF f SKIP LOCKED
     ), held AS (
         UPDATE schedule_fires f SET
@@ -60,8 +77,8 @@ CLAIM = """
         FROM chosen c WHERE (f.schedule_id, f.due_at) = (c.schedule_id, c.due_at)
         RETURNING f.schedule_id, f.due_at, f.state
     )
-    SELECT s.*, NULL AS actor_name, h.due_at, h.state FROM held h
-    JOIN schedules s ON s.id = h.schedule_id ORDER BY h.due_at
+    SELECT s.*, NULL AS actor_name, h.due_at FROM held h
+    JOIN schedules s ON s.id = h.schedule_id WHERE h.state = 'due' ORDER BY h.due_at, s.id
 """
 
 REFUSE = f"""
@@ -69,7 +86,8 @@ REFUSE = f"""
         UPDATE schedule_fires SET state = 'refused', reason = $3, run_id = $4, lease_until = NULL
         WHERE schedule_id = $1 AND due_at = $2 AND state = 'due' RETURNING schedule_id
     ), s AS (
-        UPDATE schedules SET last_run_at = $5 FROM fire WHERE id = fire.schedule_id
+        UPDATE schedules SET last_run_at = $5 FROM fire
+        WHERE id = fire.schedule_id AND org_id = $6
         RETURNING schedules.*
     ), counter AS (
         INSERT INTO run_counters SELECT application_id, package_id, 1 FROM s
@@ -100,7 +118,7 @@ class PostgresScheduleRecords:
         self._pool = pool
 
     async def add(self, schedule: Schedule) -> Schedule:
-        names = ("id", "org_id", "application_id", "package_id", *CHANGEABLE)
+        names = ("id", "org_id", "application_id", "package_id", *TIMES, *CHANGEABLE)
         marks = ", ".join(f"${place}" for place in range(1, len(names) + 1))
         await self._pool.execute(
             f"INSERT INTO schedules ({', '.join(names)}) VALUES ({marks})",
@@ -112,11 +130,31 @@ class PostgresScheduleRecords:
     async def change(self, schedule: Schedule) -> Schedule | None:
         async with self._pool.transaction() as connection:
             await connection.execute(
-                f"UPDATE schedules SET {ASSIGNMENTS}, updated_at = now() WHERE id = $1",
-                *(schedule.id, *(getattr(schedule, name) for name in CHANGEABLE)),
+                f"""
+                WITH before AS (
+                    SELECT *, (cron_expression, timezone, enabled) <> ($4, $5, $6) AS moves
+                    FROM schedules WHERE org_id = $1 AND application_id = $2 AND id = $3
+                    FOR UPDATE
+                ), come AS (
+                    INSERT INTO schedule_fires (schedule_id, due_at, state, reason)
+                    SELECT id, next_run_at, 'skipped', $8 FROM before
+                    WHERE moves AND next_run_at <= now() ON CONFLICT DO NOTHING
+                ), coming AS (
+                    DELETE FROM schedule_fires f USING before
+                    WHERE moves AND schedule_id = before.id AND state = 'due' AND due_at > now()
+                )
+                UPDATE schedules s SET {ASSIGNMENTS}, updated_at = now(),
+                    cron_expression = $4, timezone = $5, enabled = $6,
+                    next_run_at = CASE WHEN before.moves THEN $7 ELSE s.next_run_at END
+                FROM before WHERE s.id = before.id
+                """,
+                *(schedule.org_id, schedule.application_id, schedule.id),
+                *(schedule.cron_expression, schedule.timezone, schedule.enabled),
+                *(schedule.next_run_at, "skipped: the schedule was changed at that moment"),
+                *(getattr(schedule, name) for name in CHANGEABLE),
             )
             if not schedule.enabled:
-                await _skip_due(connection, schedule.id, "skipped: the schedule was disabled")
+                await _skip_due(connection, schedule, "skipped: the schedule was disabled")
         return await self.schedule(schedule.org_id, schedule.application_id, schedule.id)
 
     async def remove(self, org: OrgId, application: ApplicationId, schedule: ScheduleId) -> bool:
@@ -150,73 +188,70 @@ class PostgresScheduleRecords:
         )
         return [Schedule(**pick(Schedule, row)) for row in rows]
 
-    async def fires(self, schedule: ScheduleId, limit: int) -> list[Fire]:
+    async def fires(
+        self, org: OrgId, application: ApplicationId, schedule: ScheduleId, limit: int
+    ) -> list[Fire]:
         rows = await self._pool.fetch(
             """
-            SELECT due_at, state, reason, run_id FROM schedule_fires WHERE schedule_id = $1
-            ORDER BY due_at DESC LIMIT $2
+            SELECT due_at, state, reason, run_id FROM schedule_fires
+            WHERE schedule_id = (
+                SELECT id FROM schedules WHERE org_id = $1 AND application_id = $2 AND id = $3
+            ) ORDER BY due_at DESC LIMIT $4
             """,
-            *(schedule, limit),
+            *(org, application, schedule, limit),
         )
         return [Fire(**dict(row)) for row in rows]
 
-    async def next_due(self) -> datetime | None:
-        due: datetime | None = await self._pool.fetchval(
-            """
-            SELECT least(
-                (SELECT min(next_run_at) FROM schedules),
-                (SELECT min(coalesce(lease_until, due_at)) FROM schedule_fires WHERE state = 'due')
-            )
-            """
-        )
+    async def next_due(
+        self, aside: Collection[OrgId] = (), ahead: timedelta = AT_ITS_TIME
+    ) -> datetime | None:
+        due: datetime | None = await self._pool.fetchval(NEXT, [*aside], ahead)
         return due
 
-    async def expand(self, now: datetime, expand: Expand, limit: int) -> int:
+    async def expand(
+        self, now: datetime, expand: Expand, limit: int, ahead: timedelta = AT_ITS_TIME
+    ) -> int:
         async with self._pool.transaction() as connection:
             rows = await connection.fetch(
                 """
-                SELECT s.*, NULL AS actor_name FROM schedules s WHERE next_run_at <= $1
-                ORDER BY next_run_at LIMIT $2 FOR UPDATE SKIP LOCKED
+                SELECT s.*, NULL AS actor_name FROM schedules s
+                WHERE next_run_at <= $2 AND (next_run_at <= $1 OR overlap_policy = 'allow')
+                ORDER BY next_run_at LIMIT $3 FOR UPDATE SKIP LOCKED
                 """,
-                *(now, limit),
+                *(now, now + ahead, limit),
             )
-            for row in rows:
-                due, following = expand(Schedule(**pick(Schedule, row)))
-                await connection.executemany(
-                    """
-                    INSERT INTO schedule_fires (schedule_id, due_at, state, reason)
-                    VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
-                    """,
-                    [
-                        (each, d.due_at, "due" if d.fires else "skipped", d.reason)
-                        for each, d in zip(repeat(row["id"]), due, strict=False)
-                    ],
-                )
-                await connection.execute(
-                    "UPDATE schedules SET next_run_at = $2 WHERE id = $1", *(row["id"], following)
-                )
+            if rows:
+                found = [(row["id"], expand(Schedule(**pick(Schedule, row)))) for row in rows]
+                await _write(connection, found)
         return len(rows)
 
-    async def claim(self, now: datetime, until: datetime, limit: int) -> list[DueFire]:
-        rows = await self._pool.fetch(CLAIM, now, until, limit, OVERLAPS)
+    async def claim(
+        self, now: datetime, until: datetime, limit: int, most: Mapping[OrgId, int] = NO_LIMITS
+    ) -> list[DueFire]:
+        limits = ([*most], [*most.values()])
+        rows = await self._pool.fetch(CLAIM, now, until, limit, OVERLAPS, *limits)
         return [
-            DueFire(schedule=Schedule(**pick(Schedule, row)), due_at=row["due_at"])
-            for row in rows
-            if row["state"] == "due"
+            DueFire(schedule=Schedule(**pick(Schedule, row)), due_at=row["due_at"]) for row in rows
         ]
 
-    async def postpone(self, fire: DueFire, until: datetime) -> None:
-        await self._pool.execute(
+    async def release(self, fires: Sequence[DueFire]) -> set[tuple[ScheduleId, datetime]]:
+        rows = await self._pool.fetch(
             """
-            UPDATE schedule_fires SET lease_until = $3
-            WHERE schedule_id = $1 AND due_at = $2 AND state = 'due'
+            UPDATE schedule_fires f SET lease_until = NULL
+            FROM unnest($1::text[], $2::timestamptz[]) AS g(schedule_id, due_at)
+            WHERE (f.schedule_id, f.due_at, f.state) = (g.schedule_id, g.due_at, 'due')
+            RETURNING f.schedule_id, f.due_at
             """,
-            *(fire.schedule.id, fire.due_at, until),
+            *([fire.schedule.id for fire in fires], [fire.due_at for fire in fires]),
         )
+        return {(row["schedule_id"], row["due_at"]) for row in rows}
 
     async def refuse(self, fire: DueFire, error: str, run: RunId, now: datetime) -> Ended | None:
         async with self._pool.transaction() as connection:
-            row = await connection.fetchrow(REFUSE, fire.schedule.id, fire.due_at, error, run, now)
+            row = await connection.fetchrow(
+                REFUSE,
+                *(fire.schedule.id, fire.due_at, error, run, now, fire.schedule.org_id),
+            )
             if row is None:
                 return None
             ended = read_run(row)
@@ -224,23 +259,51 @@ class PostgresScheduleRecords:
             tells = await tell_webhooks(connection, ended, now)
         return Ended(run=ended, lines=[], tells=tells)
 
-    async def disable(self, schedule: ScheduleId, reason: str) -> None:
+    async def disable(self, schedule: Schedule, reason: str) -> None:
         async with self._pool.transaction() as connection:
             await connection.execute(
                 """
-                UPDATE schedules SET enabled = false, disabled_reason = $2, next_run_at = NULL,
-                                     updated_at = now() WHERE id = $1
+                UPDATE schedules SET enabled = false, disabled_reason = $3, next_run_at = NULL,
+                                     updated_at = now() WHERE org_id = $1 AND id = $2
                 """,
-                *(schedule, reason),
+                *(schedule.org_id, schedule.id, reason),
             )
             await _skip_due(connection, schedule, f"skipped: {reason}")
 
 
-async def _skip_due(connection: asyncpg.Connection, schedule: ScheduleId, reason: str) -> None:
+async def _write(connection: asyncpg.Connection, found: list[tuple[str, Expansion]]) -> None:
+    """Keep what has become of schedules that are locked: their due times, and the next ones."""
+    due = [(schedule, each) for schedule, expansion in found for each in expansion.due]
     await connection.execute(
         """
-        UPDATE schedule_fires SET state = 'skipped', reason = $2, lease_until = NULL
-        WHERE schedule_id = $1 AND state = 'due'
+        INSERT INTO schedule_fires (schedule_id, due_at, state, reason)
+        SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[])
+        ON CONFLICT DO NOTHING
         """,
-        *(schedule, reason),
+        [schedule for schedule, _ in due],
+        [each.due_at for _, each in due],
+        ["due" if each.fires else "skipped" for _, each in due],
+        [each.reason for _, each in due],
+    )
+    await connection.execute(
+        """
+        UPDATE schedules s SET next_run_at = g.following, enabled = s.enabled AND broken IS NULL,
+            disabled_reason = coalesce(broken, disabled_reason)
+        FROM unnest($1::text[], $2::timestamptz[], $3::text[]) AS g(id, following, broken)
+        WHERE s.id = g.id
+        """,
+        [schedule for schedule, _ in found],
+        [expansion.following for _, expansion in found],
+        [expansion.broken for _, expansion in found],
+    )
+
+
+async def _skip_due(connection: asyncpg.Connection, schedule: Schedule, reason: str) -> None:
+    await connection.execute(
+        """
+        UPDATE schedule_fires SET state = 'skipped', reason = $3, lease_until = NULL
+        WHERE schedule_id = (SELECT id FROM schedules WHERE org_id = $1 AND id = $2)
+            AND state = 'due'
+        """,
+        *(schedule.org_id, schedule.id, reason),
     )

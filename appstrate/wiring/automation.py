@@ -5,7 +5,8 @@ from datetime import timedelta
 from functools import partial
 
 from actors.retention import Retention
-from actors.schedules import Scheduler, Schedules
+from actors.runs import LaunchRate
+from actors.schedules import Firing, Scheduler, Schedules
 from actors.webhooks import Webhooks
 from adapters.local.scheduler import LocalScheduler
 from adapters.local.sender import HttpSender
@@ -33,17 +34,17 @@ class AutomationWiring:
             members=self._at.members,
             packages=self._at.packages,
             launcher=self._at.launcher,
-            runs=self._at.run_manager,
         )
 
     def scheduler(self) -> Callable[[], Scheduler]:
         return partial(
             LocalScheduler,
             self._schedules,
-            pubsub=self._at.pubsub,
-            members=self._at.members,
-            launcher=self._at.launcher,
-            runs=self._at.run_manager,
+            Firing(
+                *(self._schedules, self._at.pubsub, self._at.members),
+                *(self._at.launcher, self._at.run_manager),
+            ),
+            LaunchRate(self._at.limiter, self._settings.limits.per_org_global_rate_per_min),
             grace=timedelta(seconds=self._settings.misfire_grace),
         )
 

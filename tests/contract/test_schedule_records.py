@@ -1,7 +1,6 @@
 """What whoever keeps schedules promises: every due time once, whoever looks, whatever dies."""
 
 import asyncio
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,9 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from actors.ids import ApplicationId, OrgId, PackageId, UserId, new_run_id, new_schedule_id
-from actors.schedules import Schedule, ScheduleRecords
-from actors.schedules.cron import fires
-from actors.schedules.rules import DueTime, judge_due_times
+from actors.schedules import Expansion, Fire, Schedule, ScheduleRecords, expand_due
+from actors.schedules.rules import DueTime
 from adapters.postgres.pool import Pool
 from adapters.postgres.schedules import PostgresScheduleRecords
 
@@ -64,20 +62,17 @@ async def minutely(records: ScheduleRecords, **fields: Any) -> Schedule:
     return await records.add(replace(fresh, **fields))
 
 
-async def expand(records: ScheduleRecords, now: datetime, grace: timedelta = MINUTE) -> int:
-    def due_times(schedule: Schedule) -> tuple[Iterable[DueTime], datetime | None]:
-        first = schedule.next_run_at
-        assert first is not None
-        due = [first]
-        for following in fires(schedule.cron_expression, schedule.timezone, first):
-            if following > now:
-                return judge_due_times(
-                    due, following, now, grace, schedule.misfire_policy
-                ), following
-            due.append(following)
-        raise AssertionError("the schedule has an end")
+def once(schedule: Schedule) -> Expansion:
+    assert schedule.next_run_at is not None
+    return Expansion(due=[DueTime(due_at=schedule.next_run_at, fires=True)], following=None)
 
-    return await records.expand(now, due_times, 100)
+
+async def fires_of(records: ScheduleRecords, schedule: Schedule, limit: int) -> list[Fire]:
+    return await records.fires(schedule.org_id, schedule.application_id, schedule.id, limit)
+
+
+async def expand(records: ScheduleRecords, now: datetime, grace: timedelta = MINUTE) -> int:
+    return await records.expand(now, lambda schedule: expand_due(schedule, now, grace), 100)
 
 
 async def test_every_due_time_becomes_one_row(records: ScheduleRecords) -> None:
@@ -86,7 +81,7 @@ async def test_every_due_time_becomes_one_row(records: ScheduleRecords) -> None:
     looked = await asyncio.gather(*(expand(records, NOON + 3 * MINUTE) for _ in range(5)))
 
     assert sum(looked) == 1
-    assert [fire.due_at for fire in await records.fires(made.id, 10)] == [
+    assert [fire.due_at for fire in await fires_of(records, made, 10)] == [
         NOON + n * MINUTE for n in (3, 2, 1, 0)
     ]
     assert await expand(records, NOON + 3 * MINUTE) == 0
@@ -99,7 +94,7 @@ async def test_old_ones_are_skipped_with_a_reason_and_late_ones_fire(
 
     await expand(records, NOON + 3 * MINUTE)
 
-    found = await records.fires(made.id, 10)
+    found = await fires_of(records, made, 10)
     assert [fire.state for fire in found] == ["due", "due", "skipped", "skipped"]
     assert found[-1].reason is not None
     assert "missed" in found[-1].reason
@@ -110,7 +105,7 @@ async def test_one_may_make_up_for_all_that_were_missed(records: ScheduleRecords
 
     await expand(records, NOON + timedelta(minutes=10, seconds=30), timedelta(seconds=5))
 
-    found = await records.fires(made.id, 20)
+    found = await fires_of(records, made, 20)
     assert [fire.due_at for fire in found if fire.state == "due"] == [NOON + 10 * MINUTE]
     assert len(found) == 11
 
@@ -160,16 +155,38 @@ async def test_a_due_time_is_refused_once(records: ScheduleRecords) -> None:
     assert runs[1] is None
 
 
-async def test_what_is_postponed_waits_and_keeps_its_place(records: ScheduleRecords) -> None:
+async def test_what_is_released_can_be_claimed_again_unless_it_was_fired(
+    records: ScheduleRecords,
+) -> None:
+    made = await minutely(records)
     await minutely(records)
     await expand(records, NOON)
-    (fire,) = await records.claim(NOON, NOON + MINUTE, 10)
+    claimed = await records.claim(NOON, NOON + MINUTE, 10)
+    (mine,) = [fire for fire in claimed if fire.schedule.id == made.id]
+    await records.refuse(mine, "no", new_run_id(), NOON)
 
-    await records.postpone(fire, NOON + timedelta(seconds=5))
+    still = await records.release(claimed)
 
-    assert await records.claim(NOON, NOON + MINUTE, 10) == []
-    later = NOON + timedelta(seconds=5)
-    assert len(await records.claim(later, later + MINUTE, 10)) == 1
+    again = await records.claim(NOON, NOON + MINUTE, 10)
+    assert still == {(fire.schedule.id, fire.due_at) for fire in again}
+    assert len(again) == 1
+    assert made.id not in {fire.schedule.id for fire in again}
+
+
+async def test_no_more_are_claimed_of_an_organization_than_are_wanted(
+    records: ScheduleRecords,
+) -> None:
+    await minutely(records, next_run_at=NOON + 2 * MINUTE)
+    await minutely(records, next_run_at=NOON)
+    await minutely(records, next_run_at=NOON + MINUTE)
+    now, org = NOON + 2 * MINUTE, OrgId("o")
+    await records.expand(now, once, 100)
+
+    assert await records.claim(now, now + MINUTE, 10, {org: 0}) == []
+    assert await records.next_due([org]) is None
+    assert await records.next_due([]) == NOON
+    first = await records.claim(now, now + MINUTE, 10, {org: 2})
+    assert [fire.due_at for fire in first] == [NOON, NOON + MINUTE]
 
 
 async def test_overlaps_are_skipped_where_the_schedule_says_so(
@@ -187,7 +204,7 @@ async def test_overlaps_are_skipped_where_the_schedule_says_so(
     await expand(records, NOON)
 
     assert await records.claim(NOON, NOON + MINUTE, 10) == []
-    (skipped,) = await records.fires(made.id, 10)
+    (skipped,) = await fires_of(records, made, 10)
     assert (skipped.state, skipped.run_id) == (
         "skipped",
         None,
@@ -200,7 +217,7 @@ async def test_disabling_skips_what_was_due_and_keeps_the_reason(
     made = await minutely(records)
     await expand(records, NOON)
 
-    await records.disable(made.id, "the user left")
+    await records.disable(made, "the user left")
 
     shown = await records.schedule(made.org_id, made.application_id, made.id)
     assert shown is not None
@@ -209,5 +226,5 @@ async def test_disabling_skips_what_was_due_and_keeps_the_reason(
         "the user left",
         None,
     )
-    assert [fire.state for fire in await records.fires(made.id, 10)] == ["skipped"]
+    assert [fire.state for fire in await fires_of(records, made, 10)] == ["skipped"]
     assert await records.next_due() is None

@@ -6,7 +6,7 @@ import msgspec
 
 from actors.ids import ScheduleId
 from actors.packages import ShowPackage
-from actors.runs import Run, RunQuery
+from actors.runs import Admit, Run, RunQuery
 from actors.schedules import (
     ChangeSchedule,
     CreateSchedule,
@@ -15,9 +15,9 @@ from actors.schedules import (
     ListFires,
     ListSchedules,
     LookAgain,
+    PlanSchedule,
     PreviewSchedule,
     ReadSchedule,
-    RunScheduleNow,
     Schedule,
     ScheduleChanges,
     ScheduleSpec,
@@ -143,9 +143,10 @@ async def list_fires(call: Call) -> Page[Fire]:
 
 @routes.add("POST", f"{ONE}/run", Scope.APPLICATION, "agents:run", status=201, limit=20)
 async def run_schedule(call: Call) -> Run:
-    """Launch now what the schedule would launch."""
-    message = RunScheduleNow(caller=call.caller, schedule=_schedule(call))
-    return await call.at.schedules.ask(message)
+    """Launch now what the schedule would launch; the run is one of the schedule's."""
+    planning = PlanSchedule(caller=call.caller, schedule=_schedule(call))
+    plan = await call.at.schedules.ask(planning)
+    return await call.at.run_manager.ask(Admit(plan=plan))
 
 
 def _schedule(call: Call) -> ScheduleId:
