@@ -1,7 +1,8 @@
 """What is kept for how long, and the nightly job that deletes the rest.
 
-Nothing but the definitions of inline runs is deleted unless the operator says after how many days.
-What is active is left alone, however old. Usage is never deleted: it is what somebody has paid.
+Nothing that can be read is deleted unless the operator says after how many days, but the
+definitions of inline runs. What is active is left alone, however old. Usage is never deleted: it is
+what somebody has paid.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,7 +13,7 @@ from typing import Any, Protocol, TypeAlias, assert_never
 import msgspec
 import structlog
 
-from actors.queue import AddJob, Job, NewJob, Queue
+from actors.queue import AddJob, ForgetDeadJobs, Job, NewJob, Queue
 from actors.runtime import Actor, Address, Request
 from actors.worker import Retries, work
 
@@ -23,6 +24,7 @@ HOUR = 3
 RETRIES = Retries(attempts=6, delays=(60, 300, 1800, 7200))
 LINES_AT_ONCE = 1000
 RUNS_AT_ONCE = 20
+LEFTOVERS_DAYS = 30
 
 
 class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,12 +37,13 @@ class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 class Purged(msgspec.Struct, frozen=True, kw_only=True):
     """How much was deleted: definitions of inline runs, lines of logs
-    (or model calls, where those were more), whole runs.
+    (or model calls, where those were more), whole runs, and rows nobody asks for any more.
     """
 
     definitions: int = 0
     lines: int = 0
     runs: int = 0
+    leftovers: int = 0
 
 
 class PurgeExpired(Request["Retention", Purged], frozen=True, kw_only=True):
@@ -68,6 +71,13 @@ class RetentionRecords(Protocol):
 
     async def runs(self, before: datetime, limit: int) -> int:
         """Delete runs that ended before a moment."""
+        ...
+
+    async def leftovers(self, now: datetime, before: datetime, limit: int) -> int:
+        """Delete sessions that have expired by now, and what is older than a moment: due times
+        of schedules and attempts to deliver but the latest of each schedule and webhook, and events
+        of webhooks without an attempt. At most so many rows of each; answers the most of one.
+        """
         ...
 
 
@@ -130,7 +140,15 @@ class Retention(Actor):
         if policy.run_days is not None:
             before = now - timedelta(days=policy.run_days)
             runs = await _all(partial(records.runs, before, RUNS_AT_ONCE), RUNS_AT_ONCE)
-        return Purged(definitions=definitions, lines=lines, runs=runs)
+        leftovers = await self._purge_leftovers(now)
+        return Purged(definitions=definitions, lines=lines, runs=runs, leftovers=leftovers)
+
+    async def _purge_leftovers(self, now: datetime) -> int:
+        before = now - timedelta(days=LEFTOVERS_DAYS)
+        batch = partial(self._records.leftovers, now, before, LINES_AT_ONCE)
+        return await _all(batch, LINES_AT_ONCE) + await self._queue.ask(
+            ForgetDeadJobs(before=before)
+        )
 
 
 def next_night(now: datetime) -> datetime:

@@ -186,7 +186,7 @@ def in_process(means: Means) -> Plan:
         limiter=LocalLimiter,
         queue=partial(LocalQueue, PostgresJobRecords(pool)),
         audit=partial(Audit, PostgresAuditRecords(pool)),
-        statistics=partial(Statistics, PostgresStatisticsRecords(pool)),
+        statistics=partial(Statistics, PostgresStatisticsRecords(pool), at.pubsub),
         accounts=people.accounts(),
         organizations=people.organizations(),
         members=people.members(),

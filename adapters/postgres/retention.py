@@ -2,9 +2,11 @@
 
 from datetime import datetime
 
+from actors.events import DELIVERIES
 from adapters.postgres.pool import Pool
 from adapters.postgres.run_deletion import READ_ELSEWHERE
 
+KEPT_OF_EACH = 100
 ENDED = "r.completed_at < $1 AND r.status NOT IN ('pending', 'running')"
 DEFINED = "r.package_ephemeral AND (r.inline_manifest IS NOT NULL OR r.inline_prompt IS NOT NULL)"
 
@@ -69,3 +71,49 @@ class PostgresRetentionRecords:
             *(before, limit),
         )
         return len(rows)
+
+    async def leftovers(self, now: datetime, before: datetime, limit: int) -> int:
+        deleted: int = await self._pool.fetchval(
+            """
+            WITH sessions AS (
+                DELETE FROM sessions WHERE id IN (
+                    SELECT id FROM sessions WHERE expires_at < $1 LIMIT $3
+                ) RETURNING 1
+            ), fires AS (
+                DELETE FROM schedule_fires WHERE (schedule_id, due_at) IN (
+                    SELECT s.id, f.due_at FROM schedules s CROSS JOIN LATERAL (
+                        SELECT due_at FROM schedule_fires
+                        WHERE schedule_id = s.id ORDER BY due_at DESC OFFSET $4 - 1 LIMIT 1
+                    ) kept CROSS JOIN LATERAL (
+                        SELECT due_at FROM schedule_fires
+                        WHERE schedule_id = s.id AND due_at < kept.due_at AND due_at < $2
+                              AND state <> 'due' LIMIT $3
+                    ) f LIMIT $3
+                ) RETURNING 1
+            ), attempts AS (
+                DELETE FROM webhook_deliveries WHERE id IN (
+                    SELECT d.id FROM webhooks w CROSS JOIN LATERAL (
+                        SELECT created_at FROM webhook_deliveries
+                        WHERE webhook_id = w.id ORDER BY created_at DESC OFFSET $4 - 1 LIMIT 1
+                    ) kept CROSS JOIN LATERAL (
+                        SELECT id FROM webhook_deliveries
+                        WHERE webhook_id = w.id AND created_at < kept.created_at
+                              AND created_at < $2 LIMIT $3
+                    ) d LIMIT $3
+                ) RETURNING 1
+            ), events AS (
+                DELETE FROM webhook_events WHERE id IN (
+                    SELECT e.id FROM webhook_events e WHERE e.created_at < $2
+                    AND NOT EXISTS (SELECT FROM webhook_deliveries d WHERE d.event_id = e.id)
+                    AND NOT EXISTS (SELECT FROM jobs j WHERE j.topic = $5
+                                    AND j.died_at IS NULL AND j.payload ->> 'event' = e.id)
+                    LIMIT $3
+                ) RETURNING 1
+            )
+            SELECT greatest(
+                (SELECT count(*) FROM sessions), (SELECT count(*) FROM fires),
+                (SELECT count(*) FROM attempts), (SELECT count(*) FROM events))
+            """,
+            *(now, before, limit, KEPT_OF_EACH, DELIVERIES),
+        )
+        return deleted

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from actors.queue import AddJob, ListDeadJobs, NewJob
+from actors.events import DELIVERIES
+from actors.queue import AddJob, FailJob, ListDeadJobs, NewJob, TakeJob
 from actors.retention import TOPIC, Purged, PurgeExpired, next_night
 from appstrate.boot import Server, serving
 from appstrate.settings import read_settings
 from support.api import Api, Json, new_owner
 from support.fake_model import FakeModel, Hold, Say
+from support.postgres import Postgres, url_of
+from support.sinks import database_of
 from support.waiting import eventually, until
 
 INLINE: Json = {
@@ -76,18 +79,100 @@ async def test_what_is_old_is_deleted_and_what_is_active_stays(
     assert await purge(tidy, 2) == Purged()
 
 
-async def test_by_default_only_inline_definitions_go(
-    server: Server, owner: Api, fake: FakeModel
-) -> None:
-    await owner.new_model(fake, fake.script("kept-for-ever", Say("Done.")))
+@pytest.fixture
+async def plain(tmp_path: Path, postgres: Postgres) -> AsyncIterator[Server]:
+    """Keeps what operators have not said it shall delete."""
+    variables = {
+        "DATA_DIR": str(tmp_path / "data"),
+        "DATABASE_URL": url_of(await postgres.fresh_database()),
+        "PORT": "0",
+        "APP_ENV": "test",
+        "SIDECAR_POOL_SIZE": "0",
+    }
+    async with serving(read_settings(variables)) as running:
+        yield running
+
+
+async def test_by_default_only_inline_definitions_go(plain: Server, fake: FakeModel) -> None:
+    person = await new_owner(plain.url)
+    await person.new_model(fake, fake.script("kept-for-ever", Say("Done.")))
+    owner = await person.with_key()  # which outlives a session
     run = (await owner.finished(await owner.new_agent("kept-for-ever")))["id"]
     inline = (await owner.wait((await owner.post("/api/runs/inline", INLINE)).json["id"]))["id"]
-    purged = await purge(server, 10_000)
+    purged = await purge(plain, 10_000)
 
     assert purged.runs == 0
     assert purged.definitions >= 1
     assert await owner.logs(run) != []
     assert (await owner.get(f"/api/runs/{inline}")).json["inline_prompt"] is None
+
+
+async def test_expired_sessions_go(plain: Server) -> None:
+    await new_owner(plain.url)
+    sessions = "SELECT count(*) FROM sessions"
+
+    assert (await purge(plain, 6)).leftovers == 0
+    assert await database_of(plain).fetchval(sessions) == 1
+    assert (await purge(plain, 8)).leftovers == 1
+    assert await database_of(plain).fetchval(sessions) == 0
+
+
+async def test_of_old_due_times_and_attempts_the_latest_are_kept(plain: Server) -> None:
+    owner, pool = await new_owner(plain.url), database_of(plain)
+    agent = await owner.new_agent()
+    cron = {"cron_expression": "@yearly"}
+    schedule = (await owner.post(f"/api/agents/{agent}/schedules", cron)).json["id"]
+    hook = {"level": "org", "url": "https://127.0.0.1:9/", "events": ["run.failed"]}
+    webhook = (await owner.post("/api/webhooks", hook)).json["id"]
+    await pool.execute(
+        """
+        INSERT INTO schedule_fires (schedule_id, due_at, state, lease_until)
+        SELECT $1, now() - n * interval '1 day', CASE n WHEN 150 THEN 'due' ELSE 'skipped' END,
+               now() + interval '1 hour' FROM generate_series(1, 150) n
+        """,
+        schedule,
+    )
+    await pool.execute(
+        """
+        WITH events AS (
+            INSERT INTO webhook_events (id, webhook_id, type, body, created_at)
+            SELECT 'evt_' || n, $1, 'run.failed', '', now() - n * interval '1 day'
+            FROM generate_series(1, 150) n RETURNING *
+        )
+        INSERT INTO webhook_deliveries
+            (id, webhook_id, event_id, event_type, status, latency, attempt, created_at)
+        SELECT id, webhook_id, id, type, 'failed', 1, 1, created_at FROM events
+        """,
+        webhook,
+    )
+    later = datetime.now(UTC) + timedelta(hours=1)
+    job = NewJob(topic=DELIVERIES, payload={"event": "evt_150"}, due_at=later)
+    await plain.at.queue.ask(AddJob(job=job))
+    fires, attempts, events = (
+        f"SELECT count(*) FROM {table}"
+        for table in ("schedule_fires", "webhook_deliveries", "webhook_events")
+    )
+    await purge(plain, 0)
+    left = [await pool.fetchval(query) for query in (fires, attempts)]
+    await purge(plain, 0)  # events go when no attempt tells of them any more
+
+    assert left == [101, 100]
+    assert await pool.fetchval(events) == 101
+    kept = await owner.get(f"/api/webhooks/{webhook}/deliveries", params={"limit": "100"})
+    assert len(kept.json["data"]) == 100
+    assert len((await owner.get(f"/api/schedules/{schedule}/fires")).json["data"]) > 0
+
+
+async def test_dead_jobs_go_after_a_month(plain: Server) -> None:
+    await plain.at.queue.ask(AddJob(job=NewJob(topic="mail")))
+    job = await plain.at.queue.ask(TakeJob(topic="mail", lease=60))
+    assert job is not None
+    failure = FailJob(job=job.id, token=job.token, error="no", retry_at=None)
+    await plain.at.queue.ask(failure)
+
+    assert (await purge(plain, 29)).leftovers == 0
+    assert (await purge(plain, 31)).leftovers == 1
+    assert await plain.at.queue.ask(ListDeadJobs()) == []
 
 
 async def test_nights_are_jobs_of_the_queue(server: Server) -> None:

@@ -103,8 +103,17 @@ async def _count(at: Addresses) -> WorkCounts | None:
 def _work(counts: WorkCounts | None) -> Iterator[str]:
     if counts is None:
         return
-    runs = (({"status": status}, number) for status, number in counts.runs.items())
+    rows = counts.rows
+    runs = (({"status": status}, number) for status, number in rows.runs.items())
     yield family("runs", "gauge", "Runs that have not ended.", runs)
-    waiting = (({"topic": each.topic, "state": "open"}, each.open) for each in counts.jobs)
-    dead = (({"topic": each.topic, "state": "dead"}, each.dead) for each in counts.jobs)
-    yield family("jobs", "gauge", "Jobs to be done, and jobs given up.", [*waiting, *dead])
+    ended = (({"status": status}, number) for status, number in counts.ended.items())
+    yield family("runs_ended_total", "counter", "Runs this server has ended.", ended)
+    jobs = (
+        ({"topic": each.topic, "state": state}, getattr(each, state))
+        for each in rows.jobs
+        for state in ("waiting", "held", "later", "dead")
+    )
+    told = "Jobs that are due, being carried out, due later, and given up."
+    yield family("jobs", "gauge", told, jobs)
+    told = "How long the oldest due time of a schedule has waited."
+    yield family("schedule_lag_seconds", "gauge", told, [({}, rows.schedule_lag)])
