@@ -11,6 +11,7 @@ from actors.runs.admission import AdmissionLimits as AdmissionLimits
 from actors.runs.admission import LaunchRate as LaunchRate
 from actors.runs.assignment import Places as Places
 from actors.runs.assignment import environment as environment
+from actors.runs.conclude import RunEndings as RunEndings
 from actors.runs.conclude import announce as announce
 from actors.runs.conclude import announce_deliveries as announce_deliveries
 from actors.runs.events import LEVELS as LEVELS
@@ -34,6 +35,7 @@ from actors.runs.finalize import Verdict as Verdict
 from actors.runs.finalize import decide as decide
 from actors.runs.inline import InlineLaunch as InlineLaunch
 from actors.runs.inline import InlineLimits as InlineLimits
+from actors.runs.journal import RunJournal as RunJournal
 from actors.runs.launcher import CheckInline as CheckInline
 from actors.runs.launcher import Launcher as Launcher
 from actors.runs.launcher import PlanInline as PlanInline

@@ -19,48 +19,51 @@ log = structlog.get_logger("runs")
 UNWRITABLE = "The platform could not record how the run ended; its log has what it did until then."
 
 
-async def conclude(
-    records: RunRecords, pubsub: Address[PubSub], run: RunId, report: Report
-) -> Run | None:
-    """End a run as `report` says. None when it had ended already: then nothing happens.
+class RunEndings:
+    """Ends runs in the records, and tells everybody."""
 
-    A run whose end cannot be worked out or written still ends: failed, without what it left.
-    """
-    now = datetime.now(UTC)
-    try:
-        ended = await records.finalize(run, report, now)
-    except Refusal:
-        raise
-    except Exception:
-        log.exception("run cannot be ended as reported", run=run)
-        ended = await records.abandon(run, UNWRITABLE, now)
-    if ended is None:
-        return None
-    announce_lines(pubsub, ended.run.application_id, ended.run.package_id, ended.lines)
-    announce(pubsub, ended.run)
-    if ended.tells:
-        announce_deliveries(pubsub)
-    return ended.run
+    def __init__(self, records: RunRecords, pubsub: Address[PubSub]) -> None:
+        self._records = records
+        self._pubsub = pubsub
 
+    async def end(self, run: RunId, report: Report) -> Run | None:
+        """End a run as `report` says. None when it had ended already: then nothing happens.
 
-async def conclude_surely(
-    records: RunRecords, pubsub: Address[PubSub], run: RunId, report: Report
-) -> None:
-    """The same, however long the database cannot be reached. Never raises.
-
-    A run that could not be ended for another reason is logged, and found again at the next boot.
-    """
-    while True:
+        A run whose end cannot be worked out or written still ends: failed, without what it left.
+        """
+        now = datetime.now(UTC)
         try:
-            await conclude(records, pubsub, run, report)
-        except Unavailable as refusal:
-            log.warning("run cannot be ended yet", run=run, why=refusal.detail)
-            await asyncio.sleep(1)
+            ended = await self._records.finalize(run, report, now)
+        except Refusal:
+            raise
         except Exception:
-            log.exception("run cannot be ended", run=run)
-            return
-        else:
-            return
+            log.exception("run cannot be ended as reported", run=run)
+            ended = await self._records.abandon(run, UNWRITABLE, now)
+        if ended is None:
+            return None
+        announce_lines(self._pubsub, ended.run.application_id, ended.run.package_id, ended.lines)
+        announce(self._pubsub, ended.run)
+        if ended.tells:
+            announce_deliveries(self._pubsub)
+        return ended.run
+
+    async def end_surely(self, run: RunId, report: Report) -> None:
+        """The same, however long the database cannot be reached. Never raises.
+
+        A run that could not be ended for another reason is logged, and found again at the next
+        boot.
+        """
+        while True:
+            try:
+                await self.end(run, report)
+            except Unavailable as refusal:
+                log.warning("run cannot be ended yet", run=run, why=refusal.detail)
+                await asyncio.sleep(1)
+            except Exception:
+                log.exception("run cannot be ended", run=run)
+                return
+            else:
+                return
 
 
 def announce(

@@ -2,28 +2,16 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, assert_never
 
 import msgspec
 import structlog
 
-from actors.packages.manifest import integrations
-from actors.pubsub import PubSub
 from actors.runs.assignment import Environment
-from actors.runs.conclude import (
-    announce,
-    announce_deliveries,
-    announce_lines,
-    conclude_surely,
-)
-from actors.runs.events import LogEntry
-from actors.runs.evidence import EvidenceRecords
-from actors.runs.executions import ExecutionRecords
+from actors.runs.conclude import RunEndings
 from actors.runs.finalize import Report
-from actors.runs.liveness import Identity, Liveness
+from actors.runs.journal import RunJournal
 from actors.runs.plan import RunPlan
-from actors.runs.records import RunRecords
 from actors.runtime import Actor, Address, Lane, Request, Unavailable
 from actors.scrub import scrub
 from actors.sidecar_pool import AcquireSlot, Exit, SidecarPool, Slot
@@ -65,28 +53,19 @@ class LiveRun(Actor):
         plan: RunPlan,
         secret: str,
         *,
-        records: RunRecords,
-        executions: ExecutionRecords,
-        pubsub: Address[PubSub],
+        journal: RunJournal,
+        endings: RunEndings,
         pool: Address[SidecarPool],
         environment: Environment,
-        identity: Identity,
-        evidence: EvidenceRecords,
-        liveness: Liveness,
     ) -> None:
         super().__init__()
         self._plan = plan
         self._secret = secret
-        self._records = records
-        self._pubsub = pubsub
-        self._executions = executions
+        self._journal = journal
+        self._endings = endings
         self._pool = pool
         self._environment = environment
-        self._identity = identity
-        self._evidence = evidence
         self._secrets: list[str] = [secret]
-        self._longest = plan.timeout + liveness.boot_deadline
-        self._boot_deadline = liveness.boot_deadline
         self._report: Report | None = None
         self._interrupted = asyncio.Event()
         self._over = asyncio.Event()
@@ -111,7 +90,7 @@ class LiveRun(Actor):
         except Unavailable as refusal:
             report = Report(status="failed", error=f"The run could not be executed: {refusal}")
         if report is not None:
-            await conclude_surely(self._records, self._pubsub, self._plan.run, report)
+            await self._endings.end_surely(self._plan.run, report)
         self._over.set()
         self.finish()
 
@@ -121,10 +100,10 @@ class LiveRun(Actor):
         slot = await self._acquire()
         if slot is None:
             return None
-        slot_seconds, assigned = time.monotonic() - began, False
+        waited, assigned = time.monotonic() - began, False
         try:
             # Stopped before it has started, a run stays pending, unless who stopped it ends it.
-            if self._interrupted.is_set() or not await self._mark_started(slot_seconds):
+            if self._interrupted.is_set() or not await self._journal.begin(self._plan, waited):
                 return None
             environment = self._environment(self._plan, self._secret)
             self._secrets += [environment.get("MODEL_API_KEY", "")]
@@ -141,8 +120,7 @@ class LiveRun(Actor):
         try:
             async with asyncio.timeout(1):
                 exit_ = await slot.wait()
-            said = self._scrubbed(exit_)
-            await self._evidence.keep_exit(self._plan.run, said, datetime.now(UTC))
+            await self._journal.keep_exit(self._plan.run, self._scrubbed(exit_))
         except (Unavailable, TimeoutError) as problem:
             log.warning("exit of a run not kept", run=self._plan.run, why=str(problem))
 
@@ -165,35 +143,13 @@ class LiveRun(Actor):
                 await asyncio.sleep(ACQUIRE_PAUSE)
         return None
 
-    async def _mark_started(self, slot_seconds: float) -> bool:
-        plan = self._plan
-        now = datetime.now(UTC)
-        times = (
-            now + timedelta(seconds=self._boot_deadline),
-            now + timedelta(seconds=self._longest),
-        )
-        starting = LogEntry(
-            event="progress",
-            level="info",
-            message="agent process starting",
-            data={"platform": True, "phase": "started", "slotMs": round(slot_seconds * 1000)},
-        )
-        told = [*map(_dropped, integrations(plan.agent.manifest)), starting]
-        started = await self._executions.start(plan.run, self._identity, times, told)
-        if started is None:
-            return False
-        announce(self._pubsub, started.run)
-        announce_lines(self._pubsub, plan.application, plan.package, started.lines)
-        if started.tells:
-            announce_deliveries(self._pubsub)
-        return True
-
     async def _watch(self, slot: Slot) -> Report | None:
+        longest = self._journal.longest(self._plan)
         exiting = asyncio.ensure_future(slot.wait())
         interrupted = asyncio.ensure_future(self._interrupted.wait())
         try:
             await asyncio.wait(
-                (exiting, interrupted), timeout=self._longest, return_when=asyncio.FIRST_COMPLETED
+                (exiting, interrupted), timeout=longest, return_when=asyncio.FIRST_COMPLETED
             )
             if exiting.done():
                 return self._report or _report_of(self._scrubbed(exiting.result()))
@@ -203,17 +159,6 @@ class LiveRun(Actor):
         finally:
             exiting.cancel()
             interrupted.cancel()
-
-
-def _dropped(integration: str) -> LogEntry:
-    detail = "this version connects no integrations yet: the run goes on without its tools"
-    return LogEntry(
-        type="system",
-        level="warn",
-        event="integration_dropped",
-        message=f"{integration}: {detail}",
-        data={"integrationId": integration, "reason": "integration_not_active", "detail": detail},
-    )
 
 
 def _report_of(exit_: Exit) -> Report:

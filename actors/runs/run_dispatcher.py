@@ -7,12 +7,10 @@ from typing import Any, TypeAlias, assert_never
 import structlog
 
 from actors.ids import RunId
-from actors.pubsub import PubSub
-from actors.runs.conclude import conclude_surely
+from actors.runs.conclude import RunEndings
 from actors.runs.executions import ClaimedRun, ExecutionRecords
 from actors.runs.finalize import Report
 from actors.runs.liveness import INTERRUPTED, Identity
-from actors.runs.records import RunRecords
 from actors.runs.run_supervisor import (
     AwaitIdle,
     AwaitPlace,
@@ -63,20 +61,18 @@ class RunDispatcher(Actor):
 
     def __init__(
         self,
-        records: RunRecords,
         executions: ExecutionRecords,
+        endings: RunEndings,
         live: Address[RunSupervisor],
         *,
-        pubsub: Address[PubSub],
         secrets: RunSecrets,
         identity: Identity,
         most_of_organization: int,
     ) -> None:
         super().__init__()
-        self._records = records
         self._executions = executions
+        self._endings = endings
         self._live = live
-        self._pubsub = pubsub
         self._secrets = secrets
         self._identity = identity
         self._most_of_organization = most_of_organization
@@ -88,7 +84,7 @@ class RunDispatcher(Actor):
         for run in await self._executions.orphans():
             log.warning("run failed: its server had died", run=run)
             report = Report(status="failed", error=INTERRUPTED)
-            await conclude_surely(self._records, self._pubsub, run, report)
+            await self._endings.end_surely(run, report)
         # What an earlier incarnation claimed and did not get to.
         await self._executions.release_claims(self._identity)
         self._tasks = [self.own(self._renew_lease(), "lease"), self.own(self._dispatch(), "claims")]
@@ -127,7 +123,7 @@ class RunDispatcher(Actor):
             report = Report(
                 status="failed", error=f"The run could not be started: {refusal.detail}"
             )
-            await conclude_surely(self._records, self._pubsub, claimed.run, report)
+            await self._endings.end_surely(claimed.run, report)
         except (Unavailable, AskError):
             await self._executions.release_claims(self._identity)
             raise

@@ -5,9 +5,8 @@ from typing import Any, TypeAlias, assert_never
 
 from actors.accounts import Caller
 from actors.ids import PackageId, RunId
-from actors.pubsub import PubSub
 from actors.runs.admission import Admission
-from actors.runs.conclude import conclude
+from actors.runs.conclude import RunEndings
 from actors.runs.finalize import Report
 from actors.runs.plan import RunPlan
 from actors.runs.records import Run, RunRecords
@@ -92,14 +91,14 @@ class RunManager(Actor):
     def __init__(
         self,
         records: RunRecords,
-        pubsub: Address[PubSub],
+        endings: RunEndings,
         live: Address[RunSupervisor],
         dispatcher: Address[RunDispatcher],
         admission: Admission,
     ) -> None:
         super().__init__()
         self._records = records
-        self._pubsub = pubsub
+        self._endings = endings
         self._live = live
         self._dispatcher = dispatcher
         self._admission = admission
@@ -168,7 +167,7 @@ class RunManager(Actor):
             raise Conflict(f"the run has ended already: {run.status}", code="not_cancellable")
         report = Report(status="cancelled", error="Cancelled by user")
         await self._live.ask(StopLiveRun(run=run.id, report=report))
-        await conclude(self._records, self._pubsub, run.id, report)
+        await self._endings.end(run.id, report)
         return await self._records.run(org, application, run.id) or run
 
 

@@ -13,7 +13,7 @@ from actors.models import ChosenModel
 from actors.packages import AgentDefinition
 from actors.persistence import Viewer
 from actors.pubsub import Publish, PubSub
-from actors.runs.conclude import announce, announce_deliveries, announce_lines, conclude
+from actors.runs.conclude import RunEndings, announce, announce_deliveries, announce_lines
 from actors.runs.events import effects, read_event
 from actors.runs.finalize import read_report
 from actors.runs.ledger import Totals
@@ -161,6 +161,7 @@ class RunSink(Actor):
         super().__init__()
         self._records = records
         self._pubsub = pubsub
+        self._endings = RunEndings(records, pubsub)
         self._live = live
         self._secrets = secrets
         self._signature_seconds = signature_seconds
@@ -223,7 +224,7 @@ class RunSink(Actor):
 
     async def _finalize(self, signed: SignedRequest) -> None:
         await self._verified(signed, closed_too=True)
-        await conclude(self._records, self._pubsub, signed.run, read_report(signed.body))
+        await self._endings.end(signed.run, read_report(signed.body))
         self._known.pop(signed.run, None)
         await self._live.ask(ReleaseLiveRun(run=signed.run))
 

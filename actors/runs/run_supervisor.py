@@ -8,12 +8,10 @@ import msgspec
 import structlog
 
 from actors.ids import RunId
-from actors.pubsub import PubSub
-from actors.runs.conclude import conclude_surely
+from actors.runs.conclude import RunEndings
 from actors.runs.finalize import Report
 from actors.runs.live_run import LiveRun, Reported, StopExecution
 from actors.runs.plan import RunPlan
-from actors.runs.records import RunRecords
 from actors.runtime import Actor, Address, Lane, Request, Unavailable
 
 log = structlog.get_logger("runs")
@@ -95,14 +93,12 @@ class RunSupervisor(Actor):
     def __init__(
         self,
         make: Callable[[RunPlan, str], LiveRun],
-        records: RunRecords,
-        pubsub: Address[PubSub],
+        endings: RunEndings,
         capacity: Capacity,
     ) -> None:
         super().__init__()
         self._make = make
-        self._records = records
-        self._pubsub = pubsub
+        self._endings = endings
         self._capacity = capacity
         self._live: dict[RunId, tuple[Address[LiveRun], LiveRun]] = {}
         self._starting: dict[RunId, asyncio.TimerHandle] = {}
@@ -184,4 +180,4 @@ class RunSupervisor(Actor):
         if live.exit is not None:
             log.error("run crashed", run=run, exc_info=live.exit)
             report = Report(status="failed", error="The platform failed while executing the run.")
-            self.own(conclude_surely(self._records, self._pubsub, run, report), "conclude")
+            self.own(self._endings.end_surely(run, report), "conclude")

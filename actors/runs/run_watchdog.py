@@ -8,11 +8,9 @@ from typing import assert_never
 
 import structlog
 
-from actors.pubsub import PubSub
-from actors.runs.conclude import conclude
+from actors.runs.conclude import RunEndings
 from actors.runs.executions import ExecutionRecords
 from actors.runs.liveness import Identity, Liveness, SilentRun, verdict_on
-from actors.runs.records import RunRecords
 from actors.runs.run_supervisor import ReadLiveRuns, ReleaseLiveRun, RunSupervisor, StopLiveRun
 from actors.runtime import Actor, Address, AskError, Request, Unavailable
 
@@ -51,18 +49,16 @@ class RunWatchdog(Actor):
 
     def __init__(
         self,
-        records: RunRecords,
         executions: ExecutionRecords,
-        pubsub: Address[PubSub],
+        endings: RunEndings,
         live: Address[RunSupervisor],
         *,
         identity: Identity,
         liveness: Liveness,
     ) -> None:
         super().__init__()
-        self._records = records
         self._executions = executions
-        self._pubsub = pubsub
+        self._endings = endings
         self._live = live
         self._identity = identity
         self._liveness = liveness
@@ -122,7 +118,7 @@ class RunWatchdog(Actor):
             log.warning("run ended by the watchdog", run=silent.run, why=silent.why)
             with contextlib.suppress(Unavailable, AskError):  # then at the next sweep
                 await self._live.ask(StopLiveRun(run=silent.run, report=report))
-                await conclude(self._records, self._pubsub, silent.run, report)
+                await self._endings.end(silent.run, report)
 
     async def _patrol(self) -> None:
         with contextlib.suppress(Unavailable, AskError):  # then at the next patrol

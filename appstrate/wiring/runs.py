@@ -10,7 +10,9 @@ from actors.runs import (
     LiveRun,
     RemoteRuns,
     RunDispatcher,
+    RunEndings,
     RunEvidence,
+    RunJournal,
     RunLog,
     RunManager,
     RunSecrets,
@@ -38,6 +40,7 @@ class RunWiring:
         self._records = PostgresRunRecords(means.pool, means.settings.files.org_bytes)
         self._executions = PostgresExecutionRecords(means.pool)
         self._evidence = PostgresEvidenceRecords(means.pool)
+        self._endings = RunEndings(self._records, means.at.pubsub)
         self._admission = Admission(
             *(self._records, means.at.pubsub, means.at.limiter, self._secrets),
             AdmissionLimits(
@@ -48,20 +51,16 @@ class RunWiring:
         )
 
     def supervisor(self) -> Callable[[], RunSupervisor]:
-        return partial(
-            RunSupervisor,
-            self._live_run(),
-            self._records,
-            self._at.pubsub,
-            self._settings.capacity,
-        )
+        return partial(RunSupervisor, self._live_run(), self._endings, self._settings.capacity)
 
     def _live_run(self) -> Callable[..., LiveRun]:
         return partial(
             LiveRun,
-            records=self._records,
-            executions=self._executions,
-            pubsub=self._at.pubsub,
+            journal=RunJournal(
+                *(self._executions, self._evidence, self._at.pubsub),
+                *(self._means.identity, self._settings.liveness),
+            ),
+            endings=self._endings,
             pool=self._at.sidecar_pool,
             environment=partial(
                 environment,
@@ -71,9 +70,6 @@ class RunWiring:
                 document_bytes=self._settings.files.file_bytes,
                 heartbeat_seconds=self._settings.liveness.heartbeat,
             ),
-            identity=self._means.identity,
-            liveness=self._settings.liveness,
-            evidence=self._evidence,
         )
 
     def sink(self) -> Callable[[], RunSink]:
@@ -91,10 +87,9 @@ class RunWiring:
     def dispatcher(self) -> Callable[[], RunDispatcher]:
         return partial(
             RunDispatcher,
-            self._records,
             self._executions,
+            self._endings,
             self._at.run_supervisor,
-            pubsub=self._at.pubsub,
             secrets=self._secrets,
             identity=self._means.identity,
             most_of_organization=self._settings.limits.max_concurrent_per_org,
@@ -103,9 +98,8 @@ class RunWiring:
     def watchdog(self) -> Callable[[], RunWatchdog]:
         return partial(
             RunWatchdog,
-            self._records,
             self._executions,
-            self._at.pubsub,
+            self._endings,
             self._at.run_supervisor,
             identity=self._means.identity,
             liveness=self._settings.liveness,
@@ -115,7 +109,7 @@ class RunWiring:
         return partial(
             RunManager,
             self._records,
-            self._at.pubsub,
+            self._endings,
             self._at.run_supervisor,
             self._at.run_dispatcher,
             self._admission,

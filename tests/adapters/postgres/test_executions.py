@@ -12,6 +12,7 @@ from actors.runs import (
     Identity,
     Liveness,
     LiveRun,
+    RunEndings,
     RunPlan,
     RunSupervisor,
     RunWatchdog,
@@ -232,6 +233,9 @@ def pubsub() -> PubSub:
     return LocalPubSub()
 
 
+ONE = Capacity(live=1, starting=1)
+
+
 def nobody(_plan: RunPlan, _secret: str) -> LiveRun:
     raise AssertionError("nothing is executed here")
 
@@ -247,9 +251,11 @@ async def test_a_watchdog_that_was_blind_counts_anew(pool: Pool) -> None:
 
     async with (
         running(pubsub) as bus,
-        running(lambda: RunSupervisor(nobody, runs, bus, Capacity(live=1, starting=1))) as live,
+        running(lambda: RunSupervisor(nobody, RunEndings(runs, bus), ONE)) as live,
         running(
-            lambda: RunWatchdog(runs, looking, bus, live, identity=ME, liveness=LIVENESS)
+            lambda: RunWatchdog(
+                looking, RunEndings(runs, bus), live, identity=ME, liveness=LIVENESS
+            )
         ) as dog,
     ):
         assert await dog.ask(SweepRuns(now=1e10)) == 0  # blind
