@@ -104,6 +104,7 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
             tier=tier,
             reasons=reasons,
             walls=lambda: trial.result().walls,
+            folders=(settings.data_dir, settings.storage.root),
         )
         _tell_proxies(settings)
         rates = {"inline": settings.inline_limits.rate_per_min}

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from actors.addresses import Addresses
 from actors.runs import Places
+from appstrate.http.connection import Runner
 from appstrate.settings import Settings
 from appstrate.sidecar.destinations import Destinations, UpstreamProxy
 from appstrate.sidecar.forward_proxy import ForwardProxy, LocalDoorkeeper
@@ -76,13 +77,7 @@ async def listen(
 
     `deserted` cancels the handling of a request whose client has gone away.
     """
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=2,
-        handler_cancellation=deserted,
-    )
+    runner = Runner(application, shutdown_timeout=2, handler_cancellation=deserted)
     await runner.setup()
     listener = Listener(runner, url_of(listening.getsockname()[0], listening))
     stack.push_async_callback(listener.close)

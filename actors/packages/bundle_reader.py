@@ -5,7 +5,13 @@ from typing import Any
 import msgspec
 
 from actors.documents import decode_json
-from actors.packages.archive import Archive, Limits, open_archive, path_problem
+from actors.packages.archive import (
+    Archive,
+    ArchiveInvalid,
+    Limits,
+    open_archive,
+    path_problem,
+)
 from actors.packages.bundle import Bundle, Files, write_record
 from actors.packages.content import integrity_of
 from actors.runtime import FieldProblem, Rejected
@@ -47,10 +53,15 @@ def split_identity(identity: str) -> tuple[str, str]:
 def read_bundle(content: bytes, limits: Limits, packages: int = MAX_PACKAGES) -> Bundle:
     """Check a bundle completely and take it apart.
 
-    Raises `ArchiveInvalid` for an archive that cannot be read and `BundleInvalid` for a bundle
-    that is not what it says; the item's code is the format's own (`RECORD_MISMATCH` …).
+    Raises `BundleInvalid`; the item's code is the format's own (`RECORD_MISMATCH` …).
     """
-    archive = open_archive(content, limits, strict=True)
+    try:
+        archive = open_archive(content, limits, strict=True)
+    except ArchiveInvalid as refusal:
+        too_much = refusal.code in ("file_too_large", "zip_bomb", "limits_exceeded")
+        code = "LIMITS_EXCEEDED" if too_much else "ARCHIVE_INVALID"
+        problem = FieldProblem(field="file", code=code, message=refusal.detail)
+        raise BundleInvalid(refusal.detail, param="file", problems=[problem]) from None
     index = _read_index(archive, packages)
     found = {identity: _files(archive, identity, e) for identity, e in index.packages.items()}
     _check_strays(archive, index)

@@ -4,6 +4,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from actors.complaints import complain
 from actors.documents import as_object, decode_scrubbed
 from actors.runtime import FieldProblem, Rejected
 
@@ -77,7 +78,7 @@ def read_event(body: bytes) -> RunEvent:
     try:
         event = msgspec.convert(decode_scrubbed(body), RunEvent)
     except msgspec.ValidationError as error:
-        raise Rejected(f"not a run event: {error}", code="validation_failed") from None
+        raise complain(str(error), RunEvent) from None
     except msgspec.DecodeError as error:
         raise Rejected(f"the body is no JSON: {error}") from None
     if not 0 <= event.sequence <= INT4:

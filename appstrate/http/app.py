@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import msgspec
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from actors.addresses import Addresses
 from actors.runtime import Context, Refusal, current_context
@@ -66,9 +66,9 @@ def build_application(
     application[CORS] = Cors(settings.cookies.trusted_origins)
     for route in routes:
         serve = endpoint(route, settings.body_limit, settings.rate_factor)
-        application.router.add_route(route.method, route.path, serve)
-        if route.method == "GET" and not route.is_stream:
-            application.router.add_route("HEAD", route.path, serve)
+        methods = ["GET", "HEAD"] if route.method == "GET" and not route.is_stream else []
+        for method in methods or [route.method]:
+            application.router.add_route(method, route.path, serve, expect_handler=_expect)
     return application
 
 
@@ -98,8 +98,10 @@ def _outermost(gate: Gate) -> Any:
             response = problem_response(http_error(error), request[REQUEST_ID])
             if (allowed := error.headers.get(hdrs.ALLOW)) is not None:
                 response.headers[hdrs.ALLOW] = allowed
-        except Exception:
-            log.exception("request failed", path=request.path)
+        except Exception as error:
+            # A client that went away was not failed.
+            if not (isinstance(error, ConnectionError) and request.transport is None):
+                log.exception("request failed", path=request.path)
             response = problem_response(internal_error(), request[REQUEST_ID])
         if request.get(PREPARED, response) is not response:
             # Its head is sent, so there is no other way left to say that it failed.
@@ -114,10 +116,19 @@ def _outermost(gate: Gate) -> Any:
     return around
 
 
+async def _expect(request: web.Request) -> None:
+    """Let a client that waits for it send its body; what else it expects is nothing known here."""
+    length, version = request.headers.get(hdrs.EXPECT, ""), request.version
+    if length.lower() == "100-continue" and version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # What was written counts as the beginning of the answer, and is none.
+        request.writer.output_size = 0
+
+
 async def _sign(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request and the API's version on every response, streams included."""
     request[PREPARED] = response
-    response.headers["Request-Id"] = request[REQUEST_ID]
+    response.headers["Request-Id"] = request.get(REQUEST_ID) or f"req_{uuid4()}"
     response.headers["Appstrate-Version"] = request.get(VERSION, API_VERSION)
     request.app[CORS].sign(request, response)
     sign_allowance(request, response)

@@ -119,6 +119,13 @@ class Call:
         assert any(each.name == name for each in self.route.query), f"{name} is not declared"
         return self.request.query.get(name) or None
 
+    def required(self, name: str) -> str:
+        """A query parameter that must be there."""
+        value = self.query(name)
+        if value is None:
+            raise Rejected(f"the parameter {name} is required", param=name)
+        return value
+
     def number(self, name: str, default: int, most: int, least: int = 1) -> int:
         """A query parameter as a number; out of range or unparsable, the default counts."""
         text = self.query(name) or ""
@@ -156,6 +163,7 @@ class Query:
     name: str
     description: str
     schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
+    required: bool = False
 
 
 def number(most: int, default: int, *, least: int = 1) -> dict[str, Any]:

@@ -1,15 +1,20 @@
 """Bodies: JSON in, structs out, and the other way round."""
 
+import asyncio
 from typing import Any, TypeVar
 
 import msgspec
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
 
+from actors.complaints import complain
 from actors.documents import as_object, decode_json
 from actors.runtime import Rejected
-from appstrate.http.complaints import complain
 
 T = TypeVar("T")
+
+IDLE_SECONDS = 30.0
+DAMAGED = (HttpProcessingError, ClientPayloadError, web.RequestPayloadError, ConnectionError)
 
 
 def decode_body(body: bytes, kind: type[T]) -> tuple[T, list[str]]:
@@ -48,14 +53,33 @@ def check_length(request: web.Request, limit: int) -> None:
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:
-    """The raw body, at most `limit` bytes of it."""
+    """The raw body, at most `limit` bytes of it, whose parts come within 30 s of each other."""
     check_length(request, limit)
     body = bytearray()
-    async for chunk in request.content.iter_any():
+    while chunk := await _next_part(request):
         body += chunk
         if len(body) > limit:
             raise _too_large(limit)
     return bytes(body)
+
+
+async def _next_part(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(IDLE_SECONDS):
+            return await request.content.readany()
+    except TimeoutError:
+        told = f"no more of the body came for {IDLE_SECONDS:g} s"
+        raise Rejected(told, code="request_timeout") from None
+    except DAMAGED as error:
+        raise damaged(error) from None
+
+
+def damaged(error: Exception) -> Rejected:
+    """A refusal of a body that is not what its headers say."""
+    kind = type(error).__name__
+    return Rejected(
+        f"the body cannot be read: see its Content-Encoding and Transfer-Encoding ({kind})"
+    )
 
 
 def json_response(

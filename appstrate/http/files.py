@@ -4,18 +4,18 @@ import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from aiohttp import BodyPartReader, ClientPayloadError, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import BodyPartReader, web
 from aiohttp.multipart import MultipartReader
 
 from actors.runtime import Rejected
 from actors.storage import Blob
 from appstrate.http.call import Call, Fingerprint
+from appstrate.http.codec import DAMAGED
 from appstrate.http.problems import BehindEnd
 
 CHUNK = 64 * 1024
 RANGE = re.compile(r"bytes=([0-9]{0,99})-([0-9]{0,99})", re.IGNORECASE)
-DAMAGED = (ValueError, AssertionError, HttpProcessingError, ConnectionError)
+BROKEN = (ValueError, AssertionError, *DAMAGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ async def raw_body(call: Call) -> AsyncGenerator[bytes, None]:
             call.fingerprint.add(chunk)
             yield chunk
         call.fingerprint.end()
-    except (*DAMAGED, ClientPayloadError) as error:
+    except BROKEN as error:
         raise _damaged(error) from None
 
 
@@ -101,7 +101,7 @@ async def _part(request: web.Request) -> BodyPartReader:
                 continue
             if part.name == "file":
                 return part
-    except DAMAGED as error:
+    except BROKEN as error:
         raise _damaged(error) from None
     raise wrong
 
@@ -113,7 +113,7 @@ async def _read(fingerprint: Fingerprint, part: BodyPartReader) -> AsyncGenerato
             fingerprint.add(chunk)
             yield chunk
         fingerprint.end()
-    except DAMAGED as error:
+    except BROKEN as error:
         raise _damaged(error) from None
 
 

@@ -196,7 +196,7 @@ def _parameters(route: Route) -> Iterator[Schema]:
 
 def _query(query: Query) -> Schema:
     found = {"name": query.name, "in": "query", "description": query.description}
-    return found | {"schema": query.schema}
+    return found | {"required": query.required, "schema": query.schema}
 
 
 def _body(route: Route, taken: list[Schema]) -> Schema | None:

@@ -35,6 +35,7 @@ STATUS_OF_CODE = {
         403: "forbidden operation_not_allowed invalid_end_user email_mismatch signup_disabled "
         "signup_domain_not_allowed storage_limit_exceeded connection_blocked_by_admin",
         405: "method_not_allowed",
+        408: "request_timeout",
         410: "run_sink_closed run_sink_expired invitation_accepted invitation_cancelled "
         "invitation_expired upload_expired token_unavailable",
         412: "missing_integration_connection",
@@ -43,6 +44,7 @@ STATUS_OF_CODE = {
         416: "range_not_satisfiable",
         422: "dependency_unresolved user_already_exists idempotency_conflict bundle_invalid "
         "not_installable bundle_signature_invalid package_archive_unreadable",
+        431: "headers_too_large",
         500: "internal_error bundle_integrity_mismatch",
         502: "bad_gateway",
     }.items()

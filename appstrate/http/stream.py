@@ -21,7 +21,7 @@ from actors.addresses import Addresses
 from actors.events import RunChanged, RunLine, RunLogged, RunMetered, RunUpdate
 from actors.ids import RunId
 from actors.pubsub import Lagged, Subscription, subscription
-from actors.runtime import Event, Refusal, Unavailable
+from actors.runtime import Event, Refusal, Rejected, Unavailable
 from appstrate.http.frames import PING, RETRY, Streams, line_frame, update_frame
 from appstrate.http.sources import Source
 
@@ -201,8 +201,15 @@ def is_gone(request: web.Request) -> bool:
 
 
 def channels_of(text: str | None) -> frozenset[str]:
-    """The channels a client asked for; none that exists means all."""
-    return (CHANNELS | OTHER_CHANNELS) & frozenset((text or "").split(",")) or CHANNELS
+    """The channels a client asked for; all of them when it named none."""
+    wanted = {name.strip() for name in (text or "").split(",")} - {""}
+    known = CHANNELS | OTHER_CHANNELS
+    if unknown := wanted - known:
+        raise Rejected(
+            f"there is no channel {min(unknown)[:100]}; there are {', '.join(sorted(known))}",
+            param="channels",
+        )
+    return frozenset(wanted) or CHANNELS
 
 
 async def stream_response(request: web.Request) -> web.StreamResponse:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from actors.packages.archive import BUNDLE, ArchiveInvalid, Limits, write_archive
+from actors.packages.archive import BUNDLE, Limits, write_archive
 from actors.packages.bundle import Bundle, canonical_json, write_bundle, write_record
 from actors.packages.bundle_reader import BundleInvalid, read_bundle
 from actors.packages.content import integrity_of
@@ -130,5 +130,5 @@ def test_too_many_packages_are_refused() -> None:
 
 
 def test_the_archive_of_a_bundle_is_read_strictly() -> None:
-    with pytest.raises(ArchiveInvalid, match="traversal"):
+    with pytest.raises(BundleInvalid, match="traversal"):
         read_bundle(write_archive(files_of_bundle() | {"../up": b"x"}), BUNDLE)

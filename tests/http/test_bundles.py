@@ -177,12 +177,15 @@ async def test_every_problem_of_every_package_is_told_at_once(owner: Api) -> Non
     assert {field.partition(":")[0] for field in answer.fields} == set(bundle.packages)
 
 
-@pytest.mark.parametrize("content", [b"no zip", write_archive({"a": b"x"})])
-async def test_what_is_no_bundle_is_refused(owner: Api, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"no zip", "ARCHIVE_INVALID"), (write_archive({"a": b"x"}), "BUNDLE_JSON_MISSING")],
+)
+async def test_what_is_no_bundle_is_refused(owner: Api, content: bytes, told: str) -> None:
     answer = await send(owner, content)
 
-    assert answer.status in (400, 422)
-    assert answer.code in ("zip_invalid", "bundle_invalid")
+    assert (answer.status, answer.code) == (422, "bundle_invalid")
+    assert list(answer.fields.values()) == [told]
 
 
 async def test_the_draft_is_exported_when_asked_for(owner: Api) -> None:

@@ -73,6 +73,7 @@ async def test_a_file_is_given_as_it_is_and_as_nothing_else(owner: Api) -> None:
         ("SKILL.md/", 400),
         ("skill.md", 404),
         ("missing", 404),
+        ("", 400),
     ],
 )
 async def test_a_path_leads_nowhere_else(owner: Api, path: str, status: int) -> None:
@@ -80,6 +81,7 @@ async def test_a_path_leads_nowhere_else(owner: Api, path: str, status: int) -> 
     answer = await owner.get(url.with_query(path=path))
 
     assert answer.status == status, answer.body
+    assert (await owner.get(url)).json["param"] == "path"
 
 
 async def test_a_version_is_downloaded_with_the_bytes_it_was_published_with(owner: Api) -> None:

@@ -77,13 +77,21 @@ async def test_a_client_that_breaks_off_again_and_again_misses_nothing(
 async def test_a_stream_shows_only_what_was_asked_for(owner: Api) -> None:
     run = (await owner.launch(await owner.new_agent("quiet"), {"modelId": "demo"})).json["id"]
     path = stream_of(owner, run)
-    async with opened(owner, path + "&channels=run_update,odd", {"Last-Event-ID": "0"}) as frames:
+    async with opened(owner, path + "&channels=run_update,", {"Last-Event-ID": "0"}) as frames:
         updates = await until_end(frames)
     async with opened(owner, path, {"Last-Event-ID": "0"}) as frames:
         lines = [f for f in [await anext(frames) for _ in range(4)] if f[0] == "run_log"]
 
     assert {f[0] for f in updates} == {"ping", "run_update"}
     assert all("data" not in f[2] for f in lines)
+
+
+async def test_a_channel_that_is_none_is_told_and_not_silent(owner: Api) -> None:
+    run = (await owner.launch(await owner.new_agent("misheard"), {"modelId": "demo"})).json["id"]
+    answer = await owner.get(stream_of(owner, run) + "&channels=run_update,odd")
+
+    assert (answer.status, answer.json["param"]) == (400, "channels")
+    assert "there is no channel odd; there are chat_session_update, " in answer.json["detail"]
 
 
 @pytest.mark.parametrize("query", ["", "?token=ask_" + "0" * 48, "?token=nonsense"])

@@ -225,12 +225,22 @@ async def test_an_unknown_run_is_not_there(played: PlayedRun) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"specversion": "2.0"}, {"extra": 1}, {"data": []}, {"sequence": "1"}]
+    ("changes", "field", "detail"),
+    [
+        ({"specversion": "2.0"}, "specversion", "specversion must be one of 1.0, not '2.0'"),
+        ({"extra": 1}, "extra", "extra is not known here: leave it out"),
+        ({"data": []}, "data", "data must be an object, not a list"),
+        ({"sequence": "1"}, "sequence", "sequence must be an integer, not a string"),
+        ({"sequence": -1}, "sequence", f"sequence must be from 0 to {2**31 - 1}"),
+    ],
 )
-async def test_what_is_no_event_is_refused(played: PlayedRun, changes: dict[str, Any]) -> None:
+async def test_what_is_no_event_is_refused(
+    played: PlayedRun, changes: dict[str, Any], field: str, detail: str
+) -> None:
     answer = await played.send("", played.encode(1, "log.written", {}, changes))
 
     assert (answer.status, answer.code) == (400, "validation_failed")
+    assert (list(answer.fields), answer.json["detail"]) == ([field], detail)
     assert (await played.send("", b"{")).status == 400
 
 

@@ -13,7 +13,7 @@ routes = Routes()
 VERSION = Query(
     "version", "`draft`, `published`, a version, a range or a tag; the draft of one's own packages."
 )
-PATH = Query("path", "The path of a file as it is listed; `manifest.json` by default.")
+PATH = Query("path", "The path of a file as it is listed.", required=True)
 
 
 class Files(msgspec.Struct, kw_only=True):
@@ -55,7 +55,7 @@ async def read_file(call: Call) -> web.StreamResponse:
         OpenFile(
             caller=call.caller,
             package=call.package,
-            path=call.query("path") or "manifest.json",
+            path=call.required("path"),
             version=call.query("version"),
         )
     )

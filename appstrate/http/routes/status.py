@@ -1,8 +1,10 @@
 """Health, and one small page that says where one has landed."""
 
+import asyncio
 import html
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from string import Template
 from typing import Any, Literal, TypeAlias
@@ -21,11 +23,13 @@ from appstrate.http.gate import Gate
 
 PAGE = Template((Path(__file__).parent.parent / "pages" / "home.html").read_text())
 CHECK_SECONDS = 2.0
+LEAST_FREE = 100 * 2**20
 
 
 class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What the server knows about itself. `reasons` has a line per capability and its choice,
-    `walls` answers what stands between runs and this machine, once the server is ready.
+    `walls` answers what stands between runs and this machine, once the server is ready; `folders`
+    are where it writes.
     """
 
     version: str
@@ -33,6 +37,7 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
     tier: str
     reasons: list[tuple[str, str]]
     walls: Callable[[], tuple[Wall, ...]]
+    folders: tuple[Path, ...] = ()
 
 
 Status: TypeAlias = Literal["healthy", "degraded", "unhealthy"]
@@ -61,7 +66,7 @@ def status_routes(info: ServerInfo, gate: Gate, url: Callable[[], str]) -> Route
                 status="starting" if gate.closed == "starting" else "draining", version=version
             )
             return json_response(answer, 503)
-        checks = await check(call.at)
+        checks = await check(call.at, info.folders)
         checks["agents"]["walls"] = {w.name: {"up": w.up, "how": w.how} for w in info.walls()}
         answer = Health(
             status=overall(checks),
@@ -74,14 +79,14 @@ def status_routes(info: ServerInfo, gate: Gate, url: Callable[[], str]) -> Route
     @routes.add("GET", "/", Scope.PUBLIC, answer=Media("text/html"))
     async def home(call: Call) -> web.Response:
         """Where one has landed, and what to do next."""
-        checks = await check(call.at)
+        checks = await check(call.at, info.folders)
         return web.Response(text=_page(info, checks, url()), content_type="text/html")
 
     return routes
 
 
-async def check(at: Addresses) -> dict[str, Any]:
-    """The state of the database, of running agents, and of every actor."""
+async def check(at: Addresses, folders: Iterable[Path] = ()) -> dict[str, Any]:
+    """The state of the database, of running agents, of the disk, and of every actor."""
     try:
         found = await at.database.ask(CheckDatabase(), within=CHECK_SECONDS)
         database: dict[str, Any] = {
@@ -107,7 +112,21 @@ async def check(at: Addresses) -> dict[str, Any]:
     )
     running = all(address.state is State.RUNNING for address in executing)
     agents = {"status": "healthy" if running else "degraded"}
-    return {"database": database, "agents": agents, "actors": actors}
+    disk = await asyncio.to_thread(check_disk, folders)
+    return {"database": database, "agents": agents, "disk": disk, "actors": actors}
+
+
+def check_disk(folders: Iterable[Path], least: int = LEAST_FREE) -> dict[str, Any]:
+    """Whether every folder has `least` bytes left; blocks for as long as the disk does."""
+    for folder in folders:
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError as error:
+            return {"status": "degraded", "reason": f"{folder}: {error.strerror}"}
+        if free < least:
+            left = f"{folder}: {free / 2**20:.0f} MiB are left"
+            return {"status": "degraded", "reason": left}
+    return {"status": "healthy"}
 
 
 def overall(checks: dict[str, Any]) -> Status:
@@ -115,7 +134,8 @@ def overall(checks: dict[str, Any]) -> Status:
     if checks["database"]["status"] != "healthy":
         return "unhealthy"
     states = [actor["status"] for actor in checks["actors"].values()]
-    return "healthy" if all(state is State.RUNNING for state in states) else "degraded"
+    running = all(state is State.RUNNING for state in states)
+    return "healthy" if running and checks["disk"]["status"] == "healthy" else "degraded"
 
 
 def _page(info: ServerInfo, checks: dict[str, Any], url: str) -> str:
