@@ -1,7 +1,7 @@
 """Routes, and the call each handler gets: who asks, and through which addresses to answer."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, Literal, TypeVar
@@ -194,8 +194,9 @@ class Route:
     kind is read by the handler, and `takes` names it. It returns what its annotation says: a
     struct to be encoded with `status`, None for an empty answer, or a response of its own, then
     `answer` names the type of its body. `also` lists further statuses of success; 204 among them
-    has no body. The first line of its docstring is the route's summary in the API document, the
-    rest its description.
+    has no body; `refuses` has the codes of its own refusals by status, beside those of all routes
+    like it (`refusals.py`). The first line of its docstring is the route's summary in the API
+    document, the rest its description.
 
     `of_runs` says that runs call it, not people: it stays open while the server drains. `limit` is
     how often one user or key may call it, and one client address when it is public. `audit` says
@@ -216,6 +217,7 @@ class Route:
     of_runs: bool = False
     limit: Limit | None = None
     audit: bool | None = None
+    refuses: Mapping[int, str] = field(default_factory=dict[int, str])
 
     @property
     def is_audited(self) -> bool:
@@ -255,6 +257,7 @@ class Routes(list[Route]):
         of_runs: bool = False,
         limit: Limit | int | None = None,
         audit: bool | None = None,
+        refuses: Mapping[int, str] | None = None,
     ) -> Callable[[Handler], Handler]:
         """Register the decorated handler. A `limit` that is a number is meant per minute."""
         allowed = Limit(limit) if isinstance(limit, int) else limit
@@ -276,6 +279,7 @@ class Routes(list[Route]):
                     of_runs=of_runs,
                     limit=allowed,
                     audit=audit,
+                    refuses=refuses or {},
                 )
             )
             return handler

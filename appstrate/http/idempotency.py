@@ -59,16 +59,20 @@ async def once(
     return await (_hold(call, slot, carry_out) if kept is None else _replay(call, kept))
 
 
+def refuses_keys(route: Route) -> bool:
+    """Whether a route does not honour keys, and says so rather than carry out anything twice."""
+    unsafe = route.method not in SAFE_METHODS and route.scope is not Scope.PUBLIC
+    return unsafe and not takes_keys(route)
+
+
 def _is_honoured(route: Route) -> bool:
-    if takes_keys(route):
-        return True
-    if route.method not in SAFE_METHODS and route.scope is not Scope.PUBLIC:
+    if refuses_keys(route):
         raise Rejected(
             f"{HEADER} is honoured by POST requests only",
             code="idempotency_not_supported",
             param=HEADER,
         )
-    return False
+    return takes_keys(route)
 
 
 def _scope(caller: Caller) -> str:

@@ -9,19 +9,17 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 from aiohttp import web
 
+from appstrate.http.answers import REF, Schema, Shared, header_components, headers_of
 from appstrate.http.call import Media, Query, Route, Scope
 from appstrate.http.idempotency import takes_keys
 from appstrate.http.problems import Problem
+from appstrate.http.refusals import refusals
 from appstrate.http.versions import API_VERSION
 
-Schema = dict[str, Any]
-
-REF = "#/components/schemas/{name}"
 TITLE = "Appstrate"
 JSON = "application/json"
 # Everything but pages for people.
 DESCRIBED = ("/api/", "/health", "/invite/", "/internal/", "/preview/")
-PROBLEM = "application/problem+json"
 
 # What a part of a path looks like, by its name; any other is plain text.
 PATH_PATTERNS = {
@@ -46,20 +44,6 @@ HEADERS = {
 }
 
 
-LIMIT_HEADERS = {
-    name: {"description": told, "schema": {"type": kind}}
-    for name, told, kind in (
-        ("Retry-After", "Seconds until the request may be made again.", "integer"),
-        (
-            "RateLimit",
-            "`limit=20, remaining=0, reset=58`; seconds until all is back.",
-            "string",
-        ),
-        ("RateLimit-Policy", "`20;w=60`: how many requests, in how many seconds.", "string"),
-    )
-}
-
-
 class UndescribedError(Exception):
     """A route whose answer nobody can tell from its annotation; the message names it."""
 
@@ -72,10 +56,11 @@ def document(routes: Iterable[Route], version: str) -> bytes:
     found, components = msgspec.json.schema_components([*kinds, Problem], ref_template=REF)
     schemas = iter(found)
     paths: dict[str, Schema] = {}
+    shared = Shared()
     ids = _operation_ids(chosen)
     for (route, given, answered), operation_id in zip(described, ids, strict=True):
         operation = {"operationId": operation_id} | _operation(
-            route, [next(schemas) for _ in given], [next(schemas) for _ in answered]
+            route, [next(schemas) for _ in given], [next(schemas) for _ in answered], shared
         )
         paths.setdefault(plain_path(route.path), {})[route.method.lower()] = operation
     return msgspec.json.encode(
@@ -84,7 +69,7 @@ def document(routes: Iterable[Route], version: str) -> bytes:
             "info": {"title": TITLE, "version": version, "x-api-version": API_VERSION},
             "tags": [{"name": tag} for tag in dict.fromkeys(map(_tag, chosen))],
             "paths": paths,
-            "components": _components(dict(sorted(components.items()))),
+            "components": _components(dict(sorted(components.items())), shared),
         }
     )
 
@@ -154,7 +139,7 @@ def _tag(route: Route) -> str:
     return route.handler.__module__.rpartition(".")[2]
 
 
-def _operation(route: Route, taken: list[Schema], answered: list[Schema]) -> Schema:
+def _operation(route: Route, taken: list[Schema], answered: list[Schema], shared: Shared) -> Schema:
     summary, _, rest = inspect.cleandoc(route.handler.__doc__ or "").partition("\n")
     told = [rest.strip()] if rest.strip() else []
     if route.permission is not None:
@@ -168,7 +153,7 @@ def _operation(route: Route, taken: list[Schema], answered: list[Schema]) -> Sch
     operation["parameters"] = list(_parameters(route))
     if (body := _body(route, taken)) is not None:
         operation["requestBody"] = body
-    operation["responses"] = _responses(route, answered)
+    operation["responses"] = _responses(route, answered, shared)
     operation["security"] = SECURITY[route.scope]
     return operation
 
@@ -221,7 +206,7 @@ def _fits_empty(kind: Any) -> bool:
     return True
 
 
-def _responses(route: Route, answered: list[Schema]) -> Schema:
+def _responses(route: Route, answered: list[Schema], shared: Shared) -> Schema:
     kinds = answer_types(route)
     statuses = {route.status, *route.also}
     media = kinds[0].type if isinstance(kinds[0], Media) else JSON
@@ -233,29 +218,23 @@ def _responses(route: Route, answered: list[Schema]) -> Schema:
         schema = answered[0] if answered else {"type": "string"}
     found: Schema = {}
     for status in sorted(statuses):
-        found[str(status)] = {"description": web.Response(status=status).reason or "Success"}
+        found[str(status)] = {
+            "description": web.Response(status=status).reason or "Success",
+            "headers": headers_of(route, kinds),
+        }
         if status not in (204, 304) and schema != {"anyOf": []}:
             found[str(status)]["content"] = {media: {"schema": schema}}
-    if route.limit is not None:
-        found["429"] = {"$ref": "#/components/responses/RateLimited"}
-    for refused in ("4XX", "5XX"):
-        found[refused] = {"$ref": "#/components/responses/Problem"}
+    for status, codes in refusals(route).items():
+        if status not in statuses:
+            found[str(status)] = shared.refusal(status, codes)
     return found
 
 
-def _components(schemas: Schema) -> Schema:
-    told = "Why not: a problem document (RFC 9457)."
-    content = {PROBLEM: {"schema": {"$ref": REF.format(name="Problem")}}}
+def _components(schemas: Schema, shared: Shared) -> Schema:
     return {
         "schemas": schemas,
-        "responses": {
-            "Problem": {"description": told, "content": content},
-            "RateLimited": {
-                "description": "Too often: `rate_limited`, with the seconds to wait.",
-                "headers": LIMIT_HEADERS,
-                "content": content,
-            },
-        },
+        "headers": header_components(),
+        "responses": shared.responses,
         "parameters": {
             name: {
                 "name": name,

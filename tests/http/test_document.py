@@ -70,9 +70,36 @@ async def test_an_operation_is_told_whole(described: Json) -> None:
     assert {"X-Org-Id", "X-Application-Id", "Idempotency-Key"} <= set(named)
     assert run["security"] == [{"session": []}, {"apiKey": []}]
     assert run["responses"]["201"]["content"]["application/json"]["schema"]["$ref"].endswith("/Run")
-    assert run["responses"]["4XX"] == {"$ref": "#/components/responses/Problem"}
+    assert set(run["responses"]) == {
+        *("201", "400", "401", "403", "404", "408", "409", "412", "413", "422", "429", "500", "503")
+    }
     assert "startedAt" not in described["components"]["schemas"]["Run"]["properties"]
     assert "packageId" in described["components"]["schemas"]["Run"]["properties"]
+
+
+async def test_a_refusal_is_told_with_its_codes_and_headers(described: Json) -> None:
+    def of(method: str, path: str, status: str) -> Json:
+        name = described["paths"][path][method]["responses"][status]["$ref"].rpartition("/")[2]
+        return dict(described["components"]["responses"][name])
+
+    refused = of("post", "/api/runs/{run}/cancel", "409")
+    limited = of("post", "/api/models/test", "429")
+
+    assert "`not_cancellable`" in refused["description"]
+    assert "`idempotency_in_progress`" in refused["description"]
+    assert list(refused["content"]) == ["application/problem+json"]
+    assert set(refused["headers"]) == {"Request-Id", "Appstrate-Version"}
+    assert set(limited["headers"]) - set(refused["headers"]) == {
+        *("Retry-After", "RateLimit", "RateLimit-Policy")
+    }
+    challenge = of("get", "/api/runs", "401")["headers"]["WWW-Authenticate"]
+    assert described["components"]["headers"][challenge["$ref"].rpartition("/")[2]]["required"]
+
+
+async def test_no_answer_is_left_open(described: Json) -> None:
+    for by_method in described["paths"].values():
+        for operation in by_method.values():
+            assert all(status.isdigit() for status in operation["responses"])
 
 
 async def test_bodies_that_are_no_json_are_told(described: Json) -> None:

@@ -5,6 +5,7 @@ Routes are taken from the application itself. A new path parameter without a lin
 """
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 
@@ -14,7 +15,7 @@ from appstrate.http.call import Route, Scope
 from appstrate.http.routes import every_route
 from support.api import Answer, Api, new_owner
 from support.fake_model import FakeModel
-from support.foreign import IN_PATH, Things, body_of, new_things
+from support.foreign import IN_PATH, IN_QUERY, Things, body_of, new_things
 
 PARAMETER = re.compile(r"\{(\w+)(?::[^}]*)?\}")
 
@@ -106,6 +107,8 @@ async def ask(
         key = api.headers.get("Authorization", "").removeprefix("Bearer ")
         where = f"orgId={api.org['id']}&applicationId={api.application.get('id')}"
         path += f"?token={key}" if key else f"?{where}"
+    if needed := {each.name: IN_QUERY[each.name] for each in route.query if each.required}:
+        path += f"?{urlencode(needed)}"
     return await api.request(route.method, path, json=body_of(route), headers=headers)
 
 

@@ -20,6 +20,8 @@ CHECKS = (
     "status_code_conformance",
     "content_type_conformance",
     "response_schema_conformance",
+    "response_headers_conformance",
+    "unsupported_method",
 )
 # A stream has no end, and who signs out is not heard any more.
 LEFT_OUT = "^/api/(realtime/|auth/sign-out$)"

@@ -11,6 +11,7 @@ from yarl import URL
 
 from support.fake_model import FakeModel
 from support.packages import agent_manifest
+from support.told import is_told
 
 Json = dict[str, Any]
 PASSWORD = "correct horse"
@@ -33,6 +34,12 @@ class Answer:
     @property
     def fields(self) -> dict[str, str]:
         return {item["field"]: item["code"] for item in self.json.get("errors", [])}
+
+
+def check_told(method: str, path: str, answer: Answer) -> None:
+    """Every refusal in every test must be one that the API document tells of."""
+    told = is_told(method, path, answer.status, answer.code)
+    assert told, f"{method} {path}: tell of {answer.status} {answer.code} in `refuses` of the route"
 
 
 @dataclass
@@ -59,7 +66,10 @@ class Api:
                 **options,
             ) as response,
         ):
-            return Answer(response.status, dict(response.headers), await response.read())
+            answer = Answer(response.status, dict(response.headers), await response.read())
+        if answer.headers.get("Content-Type") == "application/problem+json":
+            check_told(method, URL(self.url + path if isinstance(path, str) else path).path, answer)
+        return answer
 
     async def get(self, path: str | URL, **options: Any) -> Answer:
         return await self.request("GET", path, **options)

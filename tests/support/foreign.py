@@ -131,6 +131,9 @@ IN_PATH: dict[str, Callable[[Things, str], str]] = {
     "job": lambda _things, _path: "1",
 }
 
+# What stands for the parameters that a query must have.
+IN_QUERY = {"path": "manifest.json"}
+
 # What a route is sent, where its type does not tell: by method and path.
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/agents/{scope}/{name}/schedules"): {"cron_expression": "@yearly"},

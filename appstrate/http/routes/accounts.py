@@ -75,6 +75,10 @@ class SessionAnswer(msgspec.Struct, kw_only=True):
     body=SignUpBody,
     answer=SignedInAnswer,
     limit=SIGN_UPS,
+    refuses={
+        403: "forbidden signup_disabled signup_domain_not_allowed",
+        422: "user_already_exists",
+    },
 )
 async def sign_up(call: Call, body: SignUpBody) -> web.Response:
     """Make an account and sign it in."""
@@ -95,6 +99,7 @@ async def sign_up(call: Call, body: SignUpBody) -> web.Response:
     body=SignInBody,
     answer=SignedInAnswer,
     limit=SIGN_INS,
+    refuses={401: "unauthorized", 403: "forbidden"},
 )
 async def sign_in(call: Call, body: SignInBody) -> web.Response:
     """Sign in with a password.
@@ -109,7 +114,13 @@ async def sign_in(call: Call, body: SignInBody) -> web.Response:
     return _signed_in(call, await call.at.accounts.ask(message))
 
 
-@routes.add("POST", "/api/auth/sign-out", Scope.PUBLIC, answer=SignedOutAnswer)
+@routes.add(
+    "POST",
+    "/api/auth/sign-out",
+    Scope.PUBLIC,
+    answer=SignedOutAnswer,
+    refuses={403: "forbidden"},
+)
 async def sign_out(call: Call) -> web.Response:
     """End the session of this browser."""
     cookies = call.request.app[COOKIES]

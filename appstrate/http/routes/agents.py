@@ -66,7 +66,13 @@ async def list_agent_runs(call: Call) -> Page[Run]:
     return found
 
 
-@routes.add("DELETE", "/api/agents/{scope}/{name}/runs", Scope.APPLICATION, "runs:delete")
+@routes.add(
+    "DELETE",
+    "/api/agents/{scope}/{name}/runs",
+    Scope.APPLICATION,
+    "runs:delete",
+    refuses={409: "run_in_progress"},
+)
 async def delete_agent_runs(call: Call) -> Deleted:
     """Delete every run of an agent, with their logs; refused while one of them is active."""
     message = DeleteRuns(caller=call.caller, package=call.package)
@@ -87,6 +93,7 @@ async def _check_agent(call: Call) -> None:
     Scope.APPLICATION,
     "agents:configure",
     body=SettingsBody,
+    refuses={400: "locked_required_field_empty"},
 )
 async def set_input_settings(call: Call, body: SettingsBody) -> InputSettings:
     """Set the input values of an agent's runs, and lock fields; answers what is kept.

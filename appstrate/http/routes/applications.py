@@ -87,7 +87,14 @@ async def change_application(call: Call, body: ApplicationChanges) -> Applicatio
     return await call.at.applications.ask(message)
 
 
-@routes.add("DELETE", APPLICATION, Scope.ORGANIZATION, "applications:delete", status=204)
+@routes.add(
+    "DELETE",
+    APPLICATION,
+    Scope.ORGANIZATION,
+    "applications:delete",
+    status=204,
+    refuses={400: "delete_failed"},
+)
 async def delete_application(call: Call) -> None:
     """Delete an application with everything in it; never the default one, nor while it runs."""
     message = DeleteApplication(caller=call.caller, application=_application(call))

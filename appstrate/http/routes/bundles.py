@@ -20,6 +20,12 @@ SOURCE = Query("source", "`draft` for the draft.", {"enum": ["draft"]})
     takes=UPLOAD,
     status=201,
     limit=10,
+    refuses={
+        400: "validation_failed file_too_large invalid_content invalid_manifest "
+        "missing_content missing_manifest name_collision",
+        409: "bundle_conflict",
+        422: "bundle_invalid bundle_signature_invalid",
+    },
 )
 async def import_bundle(call: Call) -> ImportedBundle:
     """Import a bundle: publish what is not there yet, and install its root."""
@@ -35,6 +41,10 @@ async def import_bundle(call: Call) -> ImportedBundle:
     query=(VERSION, SOURCE),
     answer=Media("application/zip"),
     limit=30,
+    refuses={
+        422: "dependency_unresolved package_archive_unreadable",
+        500: "bundle_integrity_mismatch",
+    },
 )
 async def export_bundle(call: Call) -> web.StreamResponse:
     """An agent and the skills it depends on, as an `.afps-bundle`."""

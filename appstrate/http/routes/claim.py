@@ -92,6 +92,12 @@ async def read_claim(call: Call) -> ClaimStatus:
     answer=Redeemed,
     limit=CLAIMS,
     audit=True,
+    refuses={
+        401: "token_invalid",
+        403: "forbidden",
+        409: "redeem_in_progress user_exists",
+        410: "token_unavailable",
+    },
 )
 async def redeem(call: Call, body: RedeemBody) -> web.Response:
     """Make the platform's owner and their organization, and sign them in."""

@@ -59,26 +59,57 @@ async def list_credentials(call: Call) -> Page[Credential]:
     return page(await call.at.credentials.ask(ListCredentials(caller=call.caller)))
 
 
-@routes.add("POST", PATH, Scope.ORGANIZATION, WRITE, body=CredentialSpec, status=201)
+@routes.add(
+    "POST",
+    PATH,
+    Scope.ORGANIZATION,
+    WRITE,
+    body=CredentialSpec,
+    status=201,
+    refuses={400: "blocked_url"},
+)
 async def create_credential(call: Call, body: CredentialSpec) -> Credential:
     """Keep a key, encrypted; it is never given back."""
     return await call.at.credentials.ask(CreateCredential(caller=call.caller, spec=body))
 
 
-@routes.add("POST", f"{PATH}/test", Scope.ORGANIZATION, WRITE, body=TrialSpec, limit=5, audit=False)
+@routes.add(
+    "POST",
+    f"{PATH}/test",
+    Scope.ORGANIZATION,
+    WRITE,
+    body=TrialSpec,
+    limit=5,
+    audit=False,
+    refuses={400: "blocked_url", 403: "operation_not_allowed", 404: "not_found"},
+)
 async def test_key(call: Call, body: TrialSpec) -> Trial:
     """Ask a provider whether it takes a key; 200 also when it does not."""
     return await call.at.credentials.ask(TestCredential(caller=call.caller, tried=body))
 
 
-@routes.add("PUT", f"{PATH}/{{credential}}", Scope.ORGANIZATION, WRITE, body=CredentialChanges)
+@routes.add(
+    "PUT",
+    f"{PATH}/{{credential}}",
+    Scope.ORGANIZATION,
+    WRITE,
+    body=CredentialChanges,
+    refuses={403: "operation_not_allowed"},
+)
 async def update_credential(call: Call, body: CredentialChanges) -> Credential:
     """Rename a credential, or give it another key."""
     asking = UpdateCredential(caller=call.caller, credential=_credential(call), changes=body)
     return await call.at.credentials.ask(asking)
 
 
-@routes.add("DELETE", f"{PATH}/{{credential}}", Scope.ORGANIZATION, DELETE, status=204)
+@routes.add(
+    "DELETE",
+    f"{PATH}/{{credential}}",
+    Scope.ORGANIZATION,
+    DELETE,
+    status=204,
+    refuses={403: "operation_not_allowed", 409: "credential_in_use"},
+)
 async def delete_credential(call: Call) -> None:
     """Forget a key; refused while a model uses it."""
     asking = DeleteCredential(caller=call.caller, credential=_credential(call))
@@ -93,7 +124,13 @@ async def test_credential(call: Call) -> Trial:
 
 
 @routes.add(
-    "POST", f"{PATH}/{{credential}}/refresh-models", Scope.ORGANIZATION, WRITE, limit=6, audit=False
+    "POST",
+    f"{PATH}/{{credential}}/refresh-models",
+    Scope.ORGANIZATION,
+    WRITE,
+    limit=6,
+    audit=False,
+    refuses={403: "operation_not_allowed", 502: "bad_gateway"},
 )
 async def refresh_models(call: Call) -> Credential:
     """Ask the provider which models the key opens; 502 when it does not tell."""

@@ -84,6 +84,7 @@ async def show_document(call: Call) -> DocumentView:
     "documents:read",
     answer=Media("*/*"),
     also=(206, 304),
+    refuses={416: "range_not_satisfiable"},
 )
 async def download_document(call: Call) -> web.StreamResponse:
     """The content of a document, or the range of it that is asked for, to be saved."""
@@ -93,7 +94,14 @@ async def download_document(call: Call) -> web.StreamResponse:
     return await _content(call, found, headers)
 
 
-@routes.add("DELETE", DOCUMENT, Scope.APPLICATION, "documents:delete", status=204)
+@routes.add(
+    "DELETE",
+    DOCUMENT,
+    Scope.APPLICATION,
+    "documents:delete",
+    status=204,
+    refuses={409: "document_in_use"},
+)
 async def delete_document(call: Call) -> None:
     """Delete a document, unless a run has it as its input."""
     await call.at.documents.ask(DeleteDocument(caller=call.caller, document=_id(call)))
@@ -112,6 +120,7 @@ async def keep_document(call: Call) -> DocumentView:
     query=(Query("t", "The token in the document's `preview_url`."),),
     answer=Media("*/*"),
     also=(206, 304),
+    refuses={401: "unauthorized"},
 )
 async def preview_document(call: Call) -> web.StreamResponse:
     """A document as a page of its own, that can do nothing; scripts run inside a frame only."""

@@ -43,6 +43,7 @@ class EndUserBody(msgspec.Struct, kw_only=True, rename=spell, forbid_unknown_fie
     body=EndUserBody,
     status=201,
     limit=60,
+    refuses={409: "conflict external_id_taken"},
 )
 async def create_end_user(call: Call, body: EndUserBody) -> EndUser:
     """Add an end user."""
@@ -87,7 +88,14 @@ async def read_end_user(call: Call) -> EndUser:
     return await call.at.end_users.ask(ReadEndUser(caller=call.caller, end_user=_named(call)))
 
 
-@routes.add("PATCH", END_USER, Scope.APPLICATION, "end-users:write", body=EndUserBody)
+@routes.add(
+    "PATCH",
+    END_USER,
+    Scope.APPLICATION,
+    "end-users:write",
+    body=EndUserBody,
+    refuses={409: "external_id_taken"},
+)
 async def change_end_user(call: Call, body: EndUserBody) -> EndUser:
     """Change what is told of an end user: metadata is merged, and null changes nothing."""
     return await call.at.end_users.ask(

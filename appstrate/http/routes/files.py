@@ -31,6 +31,7 @@ class Files(msgspec.Struct, kw_only=True):
     answer=Media("application/json", Files),
     also=(304,),
     limit=50,
+    refuses={422: "package_archive_unreadable", 500: "bundle_integrity_mismatch"},
 )
 async def list_files(call: Call) -> web.Response:
     """The files of a package. The ETag changes when one of them does."""
@@ -48,6 +49,7 @@ async def list_files(call: Call) -> web.Response:
     "agents:read",
     query=(PATH, VERSION),
     answer=Media("*/*"),
+    refuses={422: "package_archive_unreadable", 500: "bundle_integrity_mismatch"},
 )
 async def read_file(call: Call) -> web.StreamResponse:
     """One file as it is, to be saved and never to be shown as a page."""
@@ -73,6 +75,7 @@ async def read_file(call: Call) -> web.StreamResponse:
     Scope.APPLICATION,
     "agents:read",
     answer=Media("application/zip"),
+    refuses={500: "bundle_integrity_mismatch"},
 )
 async def download_version(call: Call) -> web.StreamResponse:
     """A published version as an archive, the bytes that were published."""

@@ -33,6 +33,7 @@ class SkillsBody(msgspec.Struct, kw_only=True, rename=spell):
     "agents:write",
     body=ForkBody,
     status=201,
+    refuses={400: "name_collision"},
 )
 async def fork_package(call: Call, body: ForkBody) -> AgentDetail | PackageDetail:
     """Copy the latest published version into the organization's own scope."""
@@ -48,6 +49,7 @@ async def fork_package(call: Call, body: ForkBody) -> AgentDetail | PackageDetai
     Scope.APPLICATION,
     "agents:write",
     body=SkillsBody,
+    refuses={400: "missing_skill", 403: "operation_not_allowed", 409: "conflict"},
 )
 async def choose_skills(call: Call, body: SkillsBody) -> AgentDetail | PackageDetail:
     """Choose the skills of an agent; this changes its draft."""

@@ -80,7 +80,13 @@ async def list_installed(call: Call) -> Page[Installation]:
 
 
 @routes.add(
-    "POST", INSTALLED, Scope.ORGANIZATION, "applications:write", body=InstallBody, status=201
+    "POST",
+    INSTALLED,
+    Scope.ORGANIZATION,
+    "applications:write",
+    body=InstallBody,
+    status=201,
+    refuses={409: "already_installed", 422: "not_installable"},
 )
 async def install_package(call: Call, body: InstallBody) -> Installation:
     """Install a package."""

@@ -9,6 +9,7 @@ from actors.persistence import Memory, PastField, PastRun, ReadHistory, Recall
 from actors.runs import IdentifyRun, RunIdentity
 from actors.runtime import Rejected
 from appstrate.http.call import Call, Page, Query, Routes, Scope, number
+from appstrate.http.refusals import OF_TOKENS
 
 routes = Routes()
 
@@ -33,6 +34,7 @@ class Memories(msgspec.Struct, kw_only=True):
         Query("fields", "What to tell: checkpoint, result, or both with a comma between them."),
     ),
     of_runs=True,
+    refuses=OF_TOKENS,
 )
 async def read_history(call: Call) -> Page[PastRun]:
     """Earlier runs of the run's agent that succeeded for the same user, the latest first."""
@@ -53,6 +55,7 @@ async def read_history(call: Call) -> Page[PastRun]:
     Scope.PUBLIC,
     query=(LIMIT, Query("q", "Part of the note, in any case; without it every note is found.")),
     of_runs=True,
+    refuses=OF_TOKENS,
 )
 async def recall(call: Call) -> Memories:
     """Notes of earlier runs of the run's agent, of the same user or shared, the latest first."""

@@ -10,6 +10,7 @@ from actors.models import Generation
 from actors.runs import Admit, CheckInline, InlineLaunch, PlanInline, PlanRun, Run, Wish
 from appstrate.http.call import Call, Query, Routes, Scope
 from appstrate.http.limits import Limit
+from appstrate.http.refusals import OF_INLINE_RUNS, OF_LAUNCHES
 
 routes = Routes()
 
@@ -60,6 +61,7 @@ class Valid(msgspec.Struct, kw_only=True):
     query=(VERSION,),
     status=201,
     limit=20,
+    refuses=OF_LAUNCHES,
 )
 async def run_agent(call: Call, body: RunBody) -> Run:
     """Launch a run; the answer is the run as it is at once, pending."""
@@ -82,6 +84,7 @@ async def run_agent(call: Call, body: RunBody) -> Run:
     body=InlineBody,
     status=201,
     limit=Limit(60, setting="inline"),
+    refuses=OF_INLINE_RUNS,
 )
 async def run_inline(call: Call, body: InlineBody) -> Run:
     """Launch a run of an agent that is no package: its manifest and prompt are in the body."""
@@ -89,7 +92,14 @@ async def run_inline(call: Call, body: InlineBody) -> Run:
     return await call.at.run_manager.ask(Admit(plan=plan))
 
 
-@routes.add("POST", "/api/runs/inline/validate", Scope.APPLICATION, "agents:run", body=InlineBody)
+@routes.add(
+    "POST",
+    "/api/runs/inline/validate",
+    Scope.APPLICATION,
+    "agents:run",
+    body=InlineBody,
+    refuses=OF_INLINE_RUNS,
+)
 async def validate_inline(call: Call, body: InlineBody) -> Valid:
     """Look at an inline run without launching it; refused with every problem at once."""
     await call.at.launcher.ask(CheckInline(caller=call.caller, launch=_inline(call, body)))

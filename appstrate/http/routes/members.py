@@ -38,7 +38,15 @@ class RoleBody(msgspec.Struct, kw_only=True):
     role: InvitedRole
 
 
-@routes.add("POST", MEMBERS, Scope.MEMBER, "members:invite", body=InviteBody, status=201)
+@routes.add(
+    "POST",
+    MEMBERS,
+    Scope.MEMBER,
+    "members:invite",
+    body=InviteBody,
+    status=201,
+    refuses={403: "signup_domain_not_allowed", 409: "conflict"},
+)
 async def invite(call: Call, body: InviteBody) -> Invitation:
     """Invite an address.
 
@@ -62,27 +70,66 @@ async def remove_member(call: Call) -> None:
     await call.at.members.ask(RemoveMember(caller=call.caller, user=_user(call)))
 
 
-@routes.add("PUT", INVITATION, Scope.MEMBER, "members:invite", body=RoleBody)
+@routes.add(
+    "PUT",
+    INVITATION,
+    Scope.MEMBER,
+    "members:invite",
+    body=RoleBody,
+    refuses={
+        404: "invitation_not_found",
+        410: "invitation_accepted invitation_cancelled invitation_expired",
+    },
+)
 async def change_invitation(call: Call, body: RoleBody) -> Invitation:
     """Offer another role with an open invitation."""
     message = ChangeInvitation(caller=call.caller, invitation=_invitation(call), role=body.role)
     return await call.at.members.ask(message)
 
 
-@routes.add("DELETE", INVITATION, Scope.MEMBER, "members:invite", status=204)
+@routes.add(
+    "DELETE",
+    INVITATION,
+    Scope.MEMBER,
+    "members:invite",
+    status=204,
+    refuses={
+        404: "invitation_not_found",
+        410: "invitation_accepted invitation_cancelled invitation_expired",
+    },
+)
 async def cancel_invitation(call: Call) -> None:
     """Take an open invitation back."""
     await call.at.members.ask(CancelInvitation(caller=call.caller, invitation=_invitation(call)))
 
 
-@routes.add("GET", "/invite/{token}/info", Scope.PUBLIC)
+@routes.add(
+    "GET",
+    "/invite/{token}/info",
+    Scope.PUBLIC,
+    refuses={
+        404: "invitation_not_found",
+        410: "invitation_accepted invitation_cancelled invitation_expired",
+    },
+)
 async def show_invitation(call: Call) -> InvitationInfo:
     """What an invitation offers, for whoever holds its token."""
     message = ShowInvitation(token=call.request.match_info["token"])
     return await call.at.members.ask(message)
 
 
-@routes.add("POST", "/invite/{token}/accept", Scope.SESSION, audit=True)
+@routes.add(
+    "POST",
+    "/invite/{token}/accept",
+    Scope.SESSION,
+    audit=True,
+    refuses={
+        403: "email_mismatch",
+        404: "invitation_not_found",
+        409: "conflict",
+        410: "invitation_accepted invitation_cancelled invitation_expired",
+    },
+)
 async def accept_invitation(call: Call) -> Organization:
     """Join the organization, signed in with the address that was invited."""
     message = AcceptInvitation(caller=call.caller, token=call.request.match_info["token"])

@@ -55,14 +55,28 @@ async def list_models(call: Call) -> Page[Model]:
     return page(await call.at.models.ask(ListModels(caller=call.caller)))
 
 
-@routes.add("POST", "/api/models", Scope.ORGANIZATION, "models:write", body=ModelSpec, status=201)
+@routes.add(
+    "POST",
+    "/api/models",
+    Scope.ORGANIZATION,
+    "models:write",
+    body=ModelSpec,
+    status=201,
+    refuses={404: "not_found"},
+)
 async def create_model(call: Call, body: ModelSpec) -> Model:
     """Add a model; the first one becomes the default."""
     return await call.at.models.ask(CreateModel(caller=call.caller, spec=body))
 
 
 @routes.add(
-    "POST", "/api/models/seed", Scope.ORGANIZATION, "models:write", body=SeedBody, status=201
+    "POST",
+    "/api/models/seed",
+    Scope.ORGANIZATION,
+    "models:write",
+    body=SeedBody,
+    status=201,
+    refuses={404: "not_found"},
 )
 async def seed_models(call: Call, body: SeedBody) -> Seeded:
     """Add models of the catalogue for a credential that has none yet."""
@@ -79,6 +93,7 @@ async def seed_models(call: Call, body: SeedBody) -> Seeded:
     body=ModelTrialSpec,
     limit=5,
     audit=False,
+    refuses={404: "not_found"},
 )
 async def try_model(call: Call, body: ModelTrialSpec) -> Trial:
     """Have a model answer a few tokens before it is added; 200 also when it does not."""
@@ -93,6 +108,7 @@ async def try_model(call: Call, body: ModelTrialSpec) -> Trial:
     body=DefaultBody,
     answer=Model,
     also=(204,),
+    refuses={404: "not_found"},
 )
 async def set_default(call: Call, body: DefaultBody) -> Model | web.Response:
     """Choose the default model, or clear it."""
@@ -101,14 +117,28 @@ async def set_default(call: Call, body: DefaultBody) -> Model | web.Response:
     return model if model is not None else web.Response(status=204)
 
 
-@routes.add("PUT", "/api/models/{model}", Scope.ORGANIZATION, "models:write", body=ModelChanges)
+@routes.add(
+    "PUT",
+    "/api/models/{model}",
+    Scope.ORGANIZATION,
+    "models:write",
+    body=ModelChanges,
+    refuses={403: "operation_not_allowed"},
+)
 async def update_model(call: Call, body: ModelChanges) -> Model:
     """Change a model; what is absent stays, null is what the catalogue knows."""
     asking = UpdateModel(caller=call.caller, model=_model(call), changes=body)
     return await call.at.models.ask(asking)
 
 
-@routes.add("DELETE", "/api/models/{model}", Scope.ORGANIZATION, "models:delete", status=204)
+@routes.add(
+    "DELETE",
+    "/api/models/{model}",
+    Scope.ORGANIZATION,
+    "models:delete",
+    status=204,
+    refuses={403: "operation_not_allowed"},
+)
 async def delete_model(call: Call) -> None:
     """Delete a model, and every choice of it."""
     await call.at.models.ask(DeleteModel(caller=call.caller, model=_model(call)))

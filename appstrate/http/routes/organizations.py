@@ -51,7 +51,15 @@ async def list_own_organizations(call: Call) -> Page[Organization]:
     return page(await call.at.organizations.ask(ListOrganizations(caller=call.caller)))
 
 
-@routes.add("POST", "/api/orgs", Scope.SESSION, body=OrganizationBody, status=201, audit=True)
+@routes.add(
+    "POST",
+    "/api/orgs",
+    Scope.SESSION,
+    body=OrganizationBody,
+    status=201,
+    audit=True,
+    refuses={400: "slug_taken"},
+)
 async def create_organization(call: Call, body: OrganizationBody) -> Organization:
     """Make an organization with a default application and a first agent."""
     message = CreateOrganization(caller=call.caller, name=body.name, slug=body.slug)
@@ -73,7 +81,14 @@ async def rename_organization(call: Call, body: RenameBody) -> Organization:
     return await call.at.organizations.ask(message)
 
 
-@routes.add("DELETE", ORGANIZATION, Scope.MEMBER, "org:delete", status=204)
+@routes.add(
+    "DELETE",
+    ORGANIZATION,
+    Scope.MEMBER,
+    "org:delete",
+    status=204,
+    refuses={400: "delete_failed"},
+)
 async def delete_organization(call: Call) -> None:
     """Delete an organization with everything in it. For its owner, while nothing runs."""
     await call.at.organizations.ask(DeleteOrganization(caller=call.caller), within=60)

@@ -62,6 +62,13 @@ class ImportAnswer(msgspec.Struct, kw_only=True, rename=spell):
     takes=UPLOAD,
     status=201,
     limit=10,
+    refuses={
+        400: "validation_failed file_too_large invalid_content invalid_manifest "
+        "limits_exceeded missing_content missing_manifest name_collision "
+        "post_install_failed type_mismatch zip_bomb zip_invalid",
+        409: "draft_overwrite integrity_mismatch skill_unchanged",
+        422: "bundle_signature_invalid",
+    },
 )
 async def import_package(call: Call) -> ImportAnswer:
     """Import an archive: its draft is written, its version published, and it is installed."""
@@ -99,6 +106,11 @@ def _register(folder: str, kind: PackageType) -> None:
         f"{folder}:write",
         body=PackageBody,
         status=201,
+        refuses={
+            400: "invalid_content invalid_manifest",
+            409: "name_collision",
+            415: "archive_required",
+        },
     )
     async def create_package(call: Call, body: PackageBody) -> AgentDetail | PackageDetail:
         """Make a package of a manifest and a text, publish and install it."""
@@ -134,6 +146,11 @@ def _register(folder: str, kind: PackageType) -> None:
         Scope.APPLICATION,
         f"{folder}:write",
         body=DraftBody,
+        refuses={
+            400: "invalid_content invalid_manifest",
+            403: "operation_not_allowed",
+            409: "conflict",
+        },
     )
     async def edit_draft(call: Call, body: DraftBody) -> AgentDetail | PackageDetail:
         """Write the draft anew; it is published by a call of its own."""
@@ -155,6 +172,7 @@ def _register(folder: str, kind: PackageType) -> None:
         Scope.APPLICATION,
         f"{folder}:delete",
         status=204,
+        refuses={403: "operation_not_allowed", 409: "agent_in_use in_use"},
     )
     async def delete_package(call: Call) -> None:
         """Delete a package with all its versions; runs stay, under its name."""

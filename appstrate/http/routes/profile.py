@@ -66,7 +66,14 @@ async def set_up(call: Call, body: WelcomeBody) -> None:
     await call.at.accounts.ask(ChangeProfile(caller=call.caller, display_name=body.display_name))
 
 
-@routes.add("POST", "/api/profile/password", Scope.SESSION, body=PasswordBody, status=204)
+@routes.add(
+    "POST",
+    "/api/profile/password",
+    Scope.SESSION,
+    body=PasswordBody,
+    status=204,
+    refuses={409: "password_already_set"},
+)
 async def set_password(call: Call, body: PasswordBody) -> None:
     """Choose a first password, where one signs in by other means."""
     await call.at.accounts.ask(SetPassword(caller=call.caller, password=body.password))

@@ -14,6 +14,7 @@ from appstrate.http.auth import END_USER, bearer
 from appstrate.http.call import EVENTS, Call, Query, Routes, Scope
 from appstrate.http.endpoint import COOKIES
 from appstrate.http.frames import STREAMS
+from appstrate.http.refusals import OF_STREAMS
 from appstrate.http.sources import ManyRuns, OneRun, Source
 from appstrate.http.stream import Stream, channels_of, stream_response
 
@@ -30,14 +31,28 @@ STREAM = (
 )
 
 
-@routes.add("GET", "/api/realtime/runs", Scope.PUBLIC, query=STREAM, answer=EVENTS)
+@routes.add(
+    "GET",
+    "/api/realtime/runs",
+    Scope.PUBLIC,
+    query=STREAM,
+    answer=EVENTS,
+    refuses=OF_STREAMS,
+)
 async def follow_application(call: Call) -> web.StreamResponse:
     """Every run of the application, from now on or from the last event the client has."""
     caller = _check_many(await _caller(call))
     return await _follow(call, caller, ManyRuns(call.at, caller))
 
 
-@routes.add("GET", "/api/realtime/agents/{package}/runs", Scope.PUBLIC, query=STREAM, answer=EVENTS)
+@routes.add(
+    "GET",
+    "/api/realtime/agents/{package}/runs",
+    Scope.PUBLIC,
+    query=STREAM,
+    answer=EVENTS,
+    refuses=OF_STREAMS,
+)
 async def follow_agent(call: Call) -> web.StreamResponse:
     """Every run of one agent; its id is one part of the path, with its slash encoded."""
     caller = _check_many(await _caller(call))
@@ -46,7 +61,14 @@ async def follow_agent(call: Call) -> web.StreamResponse:
     return await _follow(call, caller, ManyRuns(call.at, caller, package))
 
 
-@routes.add("GET", "/api/realtime/runs/{run}", Scope.PUBLIC, query=STREAM, answer=EVENTS)
+@routes.add(
+    "GET",
+    "/api/realtime/runs/{run}",
+    Scope.PUBLIC,
+    query=STREAM,
+    answer=EVENTS,
+    refuses=OF_STREAMS,
+)
 async def follow_run(call: Call) -> web.StreamResponse:
     """One run: what it is now, then everything that happens to it."""
     caller = await _caller(call)

@@ -72,7 +72,21 @@ class ExtendBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 @routes.add(
-    "POST", "/api/runs/remote", Scope.APPLICATION, "agents:run", body=RemoteBody, status=201
+    "POST",
+    "/api/runs/remote",
+    Scope.APPLICATION,
+    "agents:run",
+    body=RemoteBody,
+    status=201,
+    refuses={
+        400: "invalid_inline_manifest empty_prompt missing_skill locked_input_field",
+        404: "agent_not_found agent_not_installed_in_app no_published_version",
+        409: "integrity_mismatch",
+        412: "missing_integration_connection",
+        413: "document_count_exceeded",
+        422: "dependency_unresolved",
+        429: "org_run_concurrency_exceeded org_run_rate_limited",
+    },
 )
 async def open_remote(call: Call, body: RemoteBody) -> RemoteSink:
     """Record a run that is executed elsewhere; the answer tells where it sends its events.
@@ -91,6 +105,7 @@ async def open_remote(call: Call, body: RemoteBody) -> RemoteSink:
     "agents:run",
     body=ExtendBody,
     limit=30,
+    refuses={410: "run_sink_closed run_sink_expired"},
 )
 async def extend_sink(call: Call, body: ExtendBody) -> Extended:
     """Keep the event sink of a run open for longer; that is a sign of life, too."""

@@ -17,6 +17,7 @@ from actors.runtime import Rejected
 from appstrate.http.call import Call, Media, Routes, Scope
 from appstrate.http.codec import json_response
 from appstrate.http.files import blob_response, raw_body
+from appstrate.http.refusals import OF_RUNS
 from appstrate.http.routes.sink import signed_request
 
 routes = Routes()
@@ -38,7 +39,13 @@ class RunDocuments(msgspec.Struct, kw_only=True):
     documents: list[RunDocument]
 
 
-@routes.add("GET", DOCUMENTS, Scope.PUBLIC, of_runs=True)
+@routes.add(
+    "GET",
+    DOCUMENTS,
+    Scope.PUBLIC,
+    of_runs=True,
+    refuses=OF_RUNS,
+)
 async def list_run_documents(call: Call) -> RunDocuments:
     """The files a run reads. Signed by the run."""
     known = await call.at.run_sink.ask(VerifyRun(signed=await signed_request(call)))
@@ -53,6 +60,7 @@ async def list_run_documents(call: Call) -> RunDocuments:
     Scope.PUBLIC,
     answer=Media("*/*"),
     of_runs=True,
+    refuses=OF_RUNS,
 )
 async def read_run_document(call: Call) -> web.StreamResponse:
     """One of them, by its name in the workspace. Signed by the run."""
@@ -71,6 +79,7 @@ async def read_run_document(call: Call) -> web.StreamResponse:
     status=201,
     also=(200,),
     of_runs=True,
+    refuses={**OF_RUNS, 403: "storage_limit_exceeded", 409: "message_replayed run_not_running"},
 )
 async def publish_document(call: Call) -> web.Response:
     """Keep a file the run has made; 200 when it has published the same before.

@@ -105,13 +105,26 @@ async def read_logs(call: Call) -> Page[LogLine]:
     return page(shown, has_more=more)
 
 
-@routes.add("DELETE", "/api/runs/{run}", Scope.APPLICATION, "runs:delete", status=204)
+@routes.add(
+    "DELETE",
+    "/api/runs/{run}",
+    Scope.APPLICATION,
+    "runs:delete",
+    status=204,
+    refuses={409: "run_in_progress"},
+)
 async def delete_run(call: Call) -> None:
     """Delete a run that has ended, with its log; what it has cost is still accounted for."""
     await call.at.run_manager.ask(DeleteRun(caller=call.caller, run=call.run))
 
 
-@routes.add("POST", "/api/runs/{run}/cancel", Scope.APPLICATION, "runs:cancel")
+@routes.add(
+    "POST",
+    "/api/runs/{run}/cancel",
+    Scope.APPLICATION,
+    "runs:cancel",
+    refuses={409: "not_cancellable"},
+)
 async def cancel_run(call: Call) -> Run:
     """End a run; the answer is the run as it ended."""
     return await call.at.run_manager.ask(CancelRun(caller=call.caller, run=call.run))

@@ -23,6 +23,7 @@ from actors.schedules import (
     ScheduleSpec,
 )
 from appstrate.http.call import Call, Page, Query, Routes, Scope, number, page
+from appstrate.http.refusals import OF_LAUNCHES
 from appstrate.http.routes.runs import OFFSET, list_page
 
 routes = Routes()
@@ -67,6 +68,7 @@ async def list_agent_schedules(call: Call) -> Page[Schedule]:
     body=ScheduleSpec,
     status=201,
     limit=10,
+    refuses={400: "locked_input_field"},
 )
 async def create_schedule(call: Call, body: ScheduleSpec) -> Schedule:
     """Have an agent run by itself.
@@ -141,7 +143,15 @@ async def list_fires(call: Call) -> Page[Fire]:
     return page(await call.at.schedules.ask(message))
 
 
-@routes.add("POST", f"{ONE}/run", Scope.APPLICATION, "agents:run", status=201, limit=20)
+@routes.add(
+    "POST",
+    f"{ONE}/run",
+    Scope.APPLICATION,
+    "agents:run",
+    status=201,
+    limit=20,
+    refuses=OF_LAUNCHES,
+)
 async def run_schedule(call: Call) -> Run:
     """Launch now what the schedule would launch; the run is one of the schedule's."""
     planning = PlanSchedule(caller=call.caller, schedule=_schedule(call))

@@ -18,6 +18,7 @@ from actors.runs import (
 from appstrate.http.call import Call, Media, Routes, Scope
 from appstrate.http.client import client_key
 from appstrate.http.files import blob_response
+from appstrate.http.refusals import OF_RUNS
 
 routes = Routes()
 
@@ -34,6 +35,7 @@ class Accepted(msgspec.Struct, kw_only=True):
     Scope.PUBLIC,
     takes=Media("application/json", RunEvent),
     of_runs=True,
+    refuses=OF_RUNS,
 )
 async def ingest_event(call: Call) -> IngestReply:
     """Take one event."""
@@ -46,6 +48,7 @@ async def ingest_event(call: Call) -> IngestReply:
     Scope.PUBLIC,
     takes=Media("application/json"),
     of_runs=True,
+    refuses=OF_RUNS,
 )
 async def finalize(call: Call) -> Accepted:
     """Take a run's report of its end."""
@@ -53,7 +56,13 @@ async def finalize(call: Call) -> Accepted:
     return Accepted()
 
 
-@routes.add("POST", "/api/runs/{run}/events/heartbeat", Scope.PUBLIC, of_runs=True)
+@routes.add(
+    "POST",
+    "/api/runs/{run}/events/heartbeat",
+    Scope.PUBLIC,
+    of_runs=True,
+    refuses=OF_RUNS,
+)
 async def heartbeat(call: Call) -> Accepted:
     """Take a sign of life."""
     await call.at.run_sink.ask(Heartbeat(signed=await signed_request(call)))
@@ -61,7 +70,12 @@ async def heartbeat(call: Call) -> Accepted:
 
 
 @routes.add(
-    "GET", "/api/runs/{run}/workspace", Scope.PUBLIC, answer=Media("application/zip"), of_runs=True
+    "GET",
+    "/api/runs/{run}/workspace",
+    Scope.PUBLIC,
+    answer=Media("application/zip"),
+    of_runs=True,
+    refuses={**OF_RUNS, 500: "bundle_integrity_mismatch"},
 )
 async def workspace(call: Call) -> web.StreamResponse:
     """The bundle of the run's agent and its skills."""

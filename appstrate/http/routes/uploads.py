@@ -38,7 +38,14 @@ class UploadView(Resource, frozen=True, kw_only=True, rename=spell):
 
 
 @routes.add(
-    "POST", "/api/uploads", Scope.APPLICATION, "agents:run", body=UploadBody, status=201, limit=20
+    "POST",
+    "/api/uploads",
+    Scope.APPLICATION,
+    "agents:run",
+    body=UploadBody,
+    status=201,
+    limit=20,
+    refuses={403: "storage_limit_exceeded", 429: "upload_staging_limit_exceeded"},
 )
 async def create_upload(call: Call, body: UploadBody) -> UploadView:
     """Announce a file; send its bytes to `url` within 15 minutes, and give `uri` to a run."""
@@ -65,6 +72,12 @@ async def create_upload(call: Call, body: UploadBody) -> UploadView:
     takes=Media("application/octet-stream"),
     status=204,
     limit=60,
+    refuses={
+        400: "checksum_mismatch",
+        401: "unauthorized",
+        409: "upload_already_written",
+        410: "upload_expired",
+    },
 )
 async def write_upload(call: Call) -> None:
     """Send the bytes of an upload, exactly as many as were announced, once."""

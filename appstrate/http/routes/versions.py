@@ -79,7 +79,19 @@ def _reading(folder: str, kind: PackageType) -> None:
 def _publishing(folder: str, kind: PackageType) -> None:
     path = f"/api/packages/{folder}/{{scope}}/{{name}}/versions"
 
-    @routes.add("POST", path, Scope.APPLICATION, f"{folder}:write", body=PublishBody, status=201)
+    @routes.add(
+        "POST",
+        path,
+        Scope.APPLICATION,
+        f"{folder}:write",
+        body=PublishBody,
+        status=201,
+        refuses={
+            400: "invalid_manifest",
+            403: "operation_not_allowed",
+            409: "conflict no_changes version_exists",
+        },
+    )
     async def publish_draft(call: Call, body: PublishBody) -> VersionDetail:
         """Publish the draft as a version higher than all there are."""
         published = await call.at.publisher.ask(
@@ -87,7 +99,13 @@ def _publishing(folder: str, kind: PackageType) -> None:
         )
         return await _shown(call, kind, published)
 
-    @routes.add("POST", f"{path}/{{version}}/restore", Scope.APPLICATION, f"{folder}:write")
+    @routes.add(
+        "POST",
+        f"{path}/{{version}}/restore",
+        Scope.APPLICATION,
+        f"{folder}:write",
+        refuses={403: "operation_not_allowed", 409: "conflict"},
+    )
     async def restore_version(call: Call) -> AgentDetail | PackageDetail:
         """Make the draft what this version is."""
         version = call.request.match_info["version"]
@@ -98,7 +116,14 @@ def _publishing(folder: str, kind: PackageType) -> None:
             ShowPackage(caller=call.caller, type=kind, package=call.package)
         )
 
-    @routes.add("DELETE", f"{path}/{{version}}", Scope.APPLICATION, f"{folder}:delete", status=204)
+    @routes.add(
+        "DELETE",
+        f"{path}/{{version}}",
+        Scope.APPLICATION,
+        f"{folder}:delete",
+        status=204,
+        refuses={403: "operation_not_allowed"},
+    )
     async def delete_version(call: Call) -> None:
         """Delete an exact version; `latest` moves to the highest stable one left."""
         version = call.request.match_info["version"]
@@ -110,12 +135,25 @@ def _publishing(folder: str, kind: PackageType) -> None:
 def _yanking(folder: str, kind: PackageType) -> None:
     path = f"/api/packages/{folder}/{{scope}}/{{name}}/versions/{{version}}/yank"
 
-    @routes.add("POST", path, Scope.APPLICATION, f"{folder}:write", body=YankBody)
+    @routes.add(
+        "POST",
+        path,
+        Scope.APPLICATION,
+        f"{folder}:write",
+        body=YankBody,
+        refuses={403: "operation_not_allowed"},
+    )
     async def yank_version(call: Call, body: YankBody) -> VersionDetail:
         """Take an exact version out of ranges and tags; it is still found by its name."""
         return await _yanked(call, kind, yanked=True, reason=body.reason)
 
-    @routes.add("DELETE", path, Scope.APPLICATION, f"{folder}:write")
+    @routes.add(
+        "DELETE",
+        path,
+        Scope.APPLICATION,
+        f"{folder}:write",
+        refuses={403: "operation_not_allowed"},
+    )
     async def unyank_version(call: Call) -> VersionDetail:
         """Bring a yanked version back."""
         return await _yanked(call, kind, yanked=False)
@@ -124,13 +162,27 @@ def _yanking(folder: str, kind: PackageType) -> None:
 def _tagging(folder: str, kind: PackageType) -> None:
     path = f"/api/packages/{folder}/{{scope}}/{{name}}/dist-tags/{{tag}}"
 
-    @routes.add("PUT", path, Scope.APPLICATION, f"{folder}:write", body=TagBody)
+    @routes.add(
+        "PUT",
+        path,
+        Scope.APPLICATION,
+        f"{folder}:write",
+        body=TagBody,
+        refuses={403: "operation_not_allowed"},
+    )
     async def tag_version(call: Call, body: TagBody) -> VersionDetail:
         """Point a dist-tag at an exact version; `latest` is the platform's own."""
         await _tagged(call, kind, body.version)
         return await _shown(call, kind, body.version)
 
-    @routes.add("DELETE", path, Scope.APPLICATION, f"{folder}:write", status=204)
+    @routes.add(
+        "DELETE",
+        path,
+        Scope.APPLICATION,
+        f"{folder}:write",
+        status=204,
+        refuses={403: "operation_not_allowed"},
+    )
     async def delete_tag(call: Call) -> None:
         """Delete a dist-tag."""
         await _tagged(call, kind, None)

@@ -37,7 +37,16 @@ class RotationBody(msgspec.Struct, kw_only=True, rename="camel"):
     window_seconds: int | None = None
 
 
-@routes.add("POST", PATH, Scope.ORGANIZATION, WRITE, body=WebhookSpec, status=201, limit=10)
+@routes.add(
+    "POST",
+    PATH,
+    Scope.ORGANIZATION,
+    WRITE,
+    body=WebhookSpec,
+    status=201,
+    limit=10,
+    refuses={400: "blocked_url webhook_limit_reached", 404: "not_found"},
+)
 async def create_webhook(call: Call, body: WebhookSpec) -> NewWebhook:
     """Add a webhook of an application or of the whole organization; at most 20 of each.
 
@@ -55,6 +64,7 @@ async def create_webhook(call: Call, body: WebhookSpec) -> NewWebhook:
         Query("applicationId", "Those of an application."),
         Query("all", "With `true` those of every application, too.", {"enum": ["true", "false"]}),
     ),
+    refuses={404: "not_found"},
 )
 async def list_webhooks(call: Call) -> Page[Webhook]:
     """The webhooks of the organization as such, unless asked for others.
@@ -76,7 +86,14 @@ async def read_webhook(call: Call) -> Webhook:
     return await call.at.webhooks.ask(ReadWebhook(caller=call.caller, webhook=_webhook(call)))
 
 
-@routes.add("PUT", ONE, Scope.ORGANIZATION, WRITE, body=WebhookChanges)
+@routes.add(
+    "PUT",
+    ONE,
+    Scope.ORGANIZATION,
+    WRITE,
+    body=WebhookChanges,
+    refuses={400: "blocked_url"},
+)
 async def change_webhook(call: Call, body: WebhookChanges) -> Webhook:
     """Change what the body names; the level and the application stay."""
     message = ChangeWebhook(caller=call.caller, webhook=_webhook(call), changes=body)
@@ -129,6 +146,7 @@ async def list_deliveries(call: Call) -> Page[Delivery]:
     WRITE,
     limit=20,
     audit=False,
+    refuses={409: "conflict"},
 )
 async def redeliver(call: Call) -> Delivery:
     """Deliver what a delivery was about once more, at once; the answer is how it went.
