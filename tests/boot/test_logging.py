@@ -1,6 +1,7 @@
 """What stands in the log, and what never does."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from appstrate.http.routes import every_route
 from appstrate.logging import scrubbed
 from support.api import Api, new_owner
 from support.processes import ServerProcess
@@ -74,7 +76,9 @@ async def test_a_token_in_a_query_never_reaches_the_log(tmp_path: Path) -> None:
         guest = Api(server.url)
         await guest.get(f"/api/realtime/runs/run_none?token={key}")
         await guest.get("/api/nothing?token=swordfish")
-        await guest.get("/claim?token=swordfish")
+        for route in every_route():
+            path = re.sub(r"\{\w+[^/]*\}", "none", route.path)
+            await guest.request(route.method, f"{path}?token=swordfish&t=swordfish")
         await guest.get("/invite/swordfish/info")
         await guest.get("/api/agents", headers={"Authorization": "Bearer swordfish"})
     finally:
@@ -83,5 +87,6 @@ async def test_a_token_in_a_query_never_reaches_the_log(tmp_path: Path) -> None:
     lines = server.log()
     assert "/api/realtime/runs/run_none" in lines
     assert '"run": "run_none"' in lines
+    assert '"path": "/claim"' in lines
     assert "swordfish" not in lines
     assert key not in lines

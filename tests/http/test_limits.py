@@ -200,7 +200,7 @@ async def test_the_operator_sets_the_rate_of_inline_runs(owner: Api) -> None:
     assert [answer.status for answer in answers] == [400, 400, 400, 429]
     described = (await owner.get("/api/openapi.json")).json["paths"]["/api/runs/inline"]["post"]
     assert "At most 3 requests per minute of one user or key." in described["description"]
-    assert described["responses"]["429"]["$ref"].endswith("/RateLimited")
+    assert "429" in described["responses"]
 
 
 async def test_an_organization_launches_so_often_whoever_does_it(

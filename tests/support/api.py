@@ -67,7 +67,7 @@ class Api:
             ) as response,
         ):
             answer = Answer(response.status, dict(response.headers), await response.read())
-        if answer.headers.get("Content-Type") == "application/problem+json":
+        if answer.body and answer.headers["Content-Type"] == "application/problem+json":
             check_told(method, URL(self.url + path if isinstance(path, str) else path).path, answer)
         return answer
 

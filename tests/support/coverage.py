@@ -50,13 +50,13 @@ def registered() -> set[tuple[str, str]]:
     info = ServerInfo(version="", commit=None, tier="", reasons=[], walls=tuple)
     routes: list[Route] = [*every_route(), *status_routes(info, Gate(), lambda: "")]
     routes += document_routes(routes, "")
-    return {(route.method, _bare(route.path)) for route in routes}
+    return {(route.method, bare(route.path)) for route in routes}
 
 
 def answers(row: Row, there: set[tuple[str, str]]) -> bool:
     """Whether a row is registered; of the families of packages, each."""
     families = FAMILIES if "{type}" in row.path else ("",)
-    paths = (_bare(row.path.replace("{type}", family)) for family in families)
+    paths = (bare(row.path.replace("{type}", family)) for family in families)
     return all((row.method, path) in there for path in paths)
 
 
@@ -79,7 +79,7 @@ def coverage() -> str:
 
 def _beyond(there: set[tuple[str, str]], table: list[Row]) -> list[str]:
     known = {
-        (row.method, _bare(row.path.replace("{type}", family)))
+        (row.method, bare(row.path.replace("{type}", family)))
         for row in table
         for family in FAMILIES
     }
@@ -90,7 +90,7 @@ def _word(there: bool) -> str:
     return "yes" if there else "not yet"
 
 
-def _bare(path: str) -> str:
+def bare(path: str) -> str:
     return VARIABLE.sub("{}", path)
 
 

@@ -86,6 +86,7 @@ async def read_run(call: Call) -> Run:
         Query("level", "The lowest level to show.", {"enum": list(LEVELS), "default": "debug"}),
         Query("limit", "Lines on a page.", number(1000, 1000)),
     ),
+    limit=120,
 )
 async def read_logs(call: Call) -> Page[LogLine]:
     """The log of a run after the line `since`, oldest first."""
