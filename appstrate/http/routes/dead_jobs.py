@@ -53,7 +53,7 @@ async def read_dead_job(call: Call) -> DeadJob:
     return await _dead(call)
 
 
-@routes.add("POST", f"{PATH}/{{job}}/retry", Scope.PLATFORM, audit=True)
+@routes.add("POST", f"{PATH}/{{job}}/retry", Scope.PLATFORM, audit=True, refuses={409: "conflict"})
 async def retry_dead_job(call: Call) -> DeadJob:
     """Try a job again, at once and with all its attempts; answers what it was."""
     return await _retried(call, await _dead(call))
@@ -73,7 +73,9 @@ async def list_storage_deletion_jobs(call: Call) -> Page[StorageDeletionJob]:
     return page([_deletion(each) for each in found.data], has_more=found.has_more)
 
 
-@routes.add("POST", f"{DELETIONS}/{{job}}/retry", Scope.PLATFORM, audit=True)
+@routes.add(
+    "POST", f"{DELETIONS}/{{job}}/retry", Scope.PLATFORM, audit=True, refuses={409: "conflict"}
+)
 async def retry_storage_deletion_job(call: Call) -> StorageDeletionJob:
     """Try to delete a blob again, at once; answers how it was."""
     job = await _dead(call)
