@@ -129,6 +129,7 @@ async def _sign(request: web.Request, response: web.StreamResponse) -> None:
     """Name the request and the API's version on every response, streams included."""
     request[PREPARED] = response
     response.headers["Request-Id"] = request.get(REQUEST_ID) or f"req_{uuid4()}"
+    response.headers["Server"] = "Appstrate"  # and not which Python of which library
     response.headers["Appstrate-Version"] = request.get(VERSION, API_VERSION)
     request.app[CORS].sign(request, response)
     sign_allowance(request, response)

@@ -29,6 +29,7 @@ async def test_every_answer_names_its_request_and_the_version(server: Server) ->
     for answer in answers:
         assert answer.headers["Request-Id"].startswith("req_")
         assert answer.headers["Appstrate-Version"] == "2026-03-21"
+        assert answer.headers["Server"] == "Appstrate"
     assert answers[0].headers["traceparent"] == trace
     assert "traceparent" not in answers[1].headers
 

@@ -19,6 +19,10 @@ function resolve(node) {
   return node.$ref.slice(2).split("/").reduce((found, step) => found[step], api);
 }
 
+function withCode(text) {
+  return text.split("`").map((part, index) => (index % 2 ? make("code", {}, part) : part));
+}
+
 function typeOf(schema) {
   if (schema.$ref) return schema.$ref.split("/").pop();
   const options = schema.anyOf || schema.oneOf;
@@ -83,7 +87,7 @@ function drawParameters(parameters, inputs) {
     inputs.push([parameter, input]);
     table.append(make("tr", {},
       make("th", {}, make("code", { class: parameter.required ? "needed" : undefined }, parameter.name)),
-      make("td", {}, make("span", { class: "type" }, `${parameter.in}, ${typeOf(parameter.schema)}`), make("div", {}, parameter.description || "")),
+      make("td", {}, make("span", { class: "type" }, `${parameter.in}, ${typeOf(parameter.schema)}`), make("div", {}, ...withCode(parameter.description || ""))),
       make("td", {}, input)));
   }
   return table;
@@ -171,18 +175,27 @@ function draw() {
   const parts = [
     make("h2", {}, make("span", { class: "method" }, method.toUpperCase()), " ", path),
     make("p", {}, operation.summary),
-    ...(operation.description || "").split("\n\n").filter(Boolean).map((text) => make("p", {}, text)),
+    ...(operation.description || "").split("\n\n").filter(Boolean).map((text) => make("p", {}, ...withCode(text))),
   ];
   if (operation.parameters.length) parts.push(make("h3", {}, "Parameters"), drawParameters(operation.parameters, inputs));
+  parts.push(drawTrial(path, method, operation, inputs));
   for (const [type, { schema }] of Object.entries(operation.requestBody ? operation.requestBody.content : {}))
     parts.push(make("h3", {}, `Body: ${type}`), drawSchema(schema));
+  const refusals = make("table", {});
   for (const [status, given] of Object.entries(operation.responses)) {
     const response = resolve(given);
+    if (response.content && response.content["application/problem+json"]) {
+      refusals.append(make("tr", {}, make("th", {}, status), make("td", {}, ...withCode(response.description))));
+      continue;
+    }
     parts.push(make("h3", {}, `${status} ${response.description}`));
     for (const [type, { schema }] of Object.entries(response.content || {}))
-      parts.push(make("p", { class: "type" }, type), status.endsWith("XX") ? "" : drawSchema(schema));
+      parts.push(make("p", { class: "type" }, type), drawSchema(schema));
+    const headers = Object.keys(response.headers || {});
+    if (headers.length) parts.push(make("p", { class: "type" }, `Headers: ${headers.join(", ")}`));
   }
-  parts.splice(2, 0, drawTrial(path, method, operation, inputs));
+  parts.push(make("h3", {}, "Refusals"), refusals, make("details", {}, make("summary", {}, "The problem document"),
+    drawSchema({ $ref: "#/components/schemas/Problem" })));
   $("operation").replaceChildren(...parts);
   for (const link of $("index").querySelectorAll("a"))
     link.toggleAttribute("aria-current", link.hash === location.hash);
@@ -203,7 +216,7 @@ function list() {
         && `${method} ${path} ${operation.summary}`.toLowerCase().includes(wanted))
       .map(([path, method, operation]) => make("li", {}, make("a", { href: `#${operation.operationId}`, title: operation.summary },
         make("span", { class: "method" }, method.toUpperCase()), " ", path)));
-    if (links.length) index.append(make("li", { class: "tag" }, name), ...links);
+    if (links.length) index.append(make("li", { class: "tag" }, name.replaceAll("_", " ")), ...links);
   }
 }
 
