@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
+import msgspec
 
 from actors.contract import pick
 from actors.documents import as_list, as_object
@@ -107,7 +108,7 @@ class PostgresPackageRecords:
     async def agents(self, org: OrgId, application: ApplicationId) -> list[AgentItem]:
         rows = await self._pool.fetch(
             f"""
-            SELECT p.id, p.source, m.manifest, coalesce(r.running, 0) AS running_runs
+            SELECT p.id, p.source, m.manifest::text, coalesce(r.running, 0) AS running_runs
             FROM packages p
             LEFT JOIN package_dist_tags t ON t.package_id = p.id AND t.tag = 'latest'
             LEFT JOIN package_versions v ON v.id = t.version_id
@@ -174,22 +175,37 @@ def _item(row: asyncpg.Record) -> PackageItem:
     return PackageItem(name=name, scope=scope, **dict(row))
 
 
+class _Shown(msgspec.Struct, frozen=True):
+    """What a list shows of a manifest; the rest of it is skipped, not decoded."""
+
+    display_name: Any = None
+    description: Any = None
+    schema_version: Any = None
+    author: Any = None
+    keywords: Any = None
+    dependencies: Any = None
+    version: Any = None
+
+
+_shown = msgspec.json.Decoder(_Shown)
+
+
 def _agent(row: asyncpg.Record) -> AgentItem:
-    manifest: dict[str, Any] = row["manifest"]
-    scope, _ = split_name(row["id"])
-    declared = manifest.get("dependencies") or {}
+    package, source, manifest, running = row
+    shown = _shown.decode(manifest)
+    declared = shown.dependencies or {}
     return AgentItem(
-        id=row["id"],
-        display_name=manifest.get("display_name") or row["id"],
-        description=manifest.get("description"),
-        schema_version=manifest.get("schema_version"),
-        author=manifest.get("author"),
-        keywords=manifest.get("keywords") or [],
+        id=package,
+        display_name=shown.display_name or package,
+        description=shown.description,
+        schema_version=shown.schema_version,
+        author=shown.author,
+        keywords=shown.keywords or [],
         dependencies={
             kind: declared.get(kind) or {} for kind in ("skills", "mcp_servers", "integrations")
         },
-        running_runs=row["running_runs"],
-        source=row["source"],
-        scope=scope,
-        version=manifest.get("version"),
+        running_runs=running,
+        source=source,
+        scope=split_name(package)[0],
+        version=shown.version,
     )

@@ -12,6 +12,7 @@ from actors.runtime import Conflict, Unavailable
 
 ACQUIRE_SECONDS = 10.0
 MAX_CONNECTIONS = 20
+MAX_SPARE = 8
 
 # What ends a connection, as opposed to what is wrong with a statement.
 BROKEN = (
@@ -48,6 +49,8 @@ class Pool:
 
     def __init__(self) -> None:
         self._pool: asyncpg.Pool | None = None
+        self._spare: list[Any] = []
+        self._waiting = 0
         self.was_open = False
 
     async def open(self, **connect: Any) -> None:
@@ -66,23 +69,51 @@ class Pool:
     async def close(self) -> None:
         """Close every connection, at once those still in use."""
         pool, self._pool = self._pool, None
+        self._spare.clear()
         if pool is not None:
             pool.terminate()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection]:
         """One connection, in autocommit."""
-        if self._pool is None:
+        pool = self._pool
+        if pool is None:
             raise Unavailable("the database is not available", retry_after=1)
         with _translated():
-            async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                try:
-                    yield connection
-                except BROKEN:
-                    # The driver may not have noticed yet; nobody must get this one again.
-                    with suppress(asyncpg.InterfaceError):  # it has noticed
-                        connection.terminate()
-                    raise
+            connection, well = await self._acquire(pool), False
+            try:
+                yield connection
+                well = True
+            except BROKEN:
+                # The driver may not have noticed yet; nobody must get this one again.
+                with suppress(asyncpg.InterfaceError):  # it has noticed
+                    connection.terminate()
+                raise
+            finally:
+                if well and self._may_keep(pool, connection):
+                    self._spare.append(connection)
+                else:
+                    await pool.release(connection)
+
+    async def _acquire(self, pool: asyncpg.Pool) -> Any:
+        while self._spare:
+            connection = self._spare.pop()
+            if _is_open(connection):
+                return connection
+            await pool.release(connection)
+        self._waiting += 1
+        try:
+            return await pool.acquire(timeout=ACQUIRE_SECONDS)
+        finally:
+            self._waiting -= 1
+
+    def _may_keep(self, pool: asyncpg.Pool, connection: Any) -> bool:
+        """Whether the next asker may get this connection at once.
+
+        To return one to the driver's pool costs a task and two timers, more than a small statement.
+        """
+        wanted = pool is self._pool and not self._waiting and len(self._spare) < MAX_SPARE
+        return wanted and _is_open(connection) and not connection.is_in_transaction()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
@@ -125,6 +156,13 @@ def refusing_deleted(
             raise Conflict("something this needs was deleted meanwhile: try again") from error
 
     return write
+
+
+def _is_open(connection: Any) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # it was lost, and the driver's pool has taken it back
+        return False
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import asyncpg
 
@@ -39,6 +39,18 @@ from adapters.postgres.run_rows import (
 )
 from adapters.postgres.run_sink import abandon, finalize, ingest
 from adapters.postgres.webhooks import tell_webhooks
+
+FILTERS = {
+    "package": "package_id =",
+    "status": "status =",
+    "user": "user_id =",
+    "ephemeral": "package_ephemeral =",
+    "since": "started_at >=",
+    "until": "started_at <",
+    "schedule": "schedule_id =",
+    "end_user": "end_user_id =",
+}
+"""The fields of a query, and what each asks of a run."""
 
 
 class PostgresRunRecords:
@@ -162,32 +174,28 @@ class PostgresRunRecords:
         return None if row is None else read_run(row)
 
     async def runs(self, org: OrgId, application: ApplicationId, query: RunQuery) -> RunPage:
-        where = """
-            r.org_id = $1 AND r.application_id = $2
-            AND ($3::text IS NULL OR r.package_id = $3)
-            AND ($4::text IS NULL OR r.status = $4)
-            AND ($5::text IS NULL OR r.user_id = $5)
-            AND ($6::boolean IS NULL OR r.package_ephemeral = $6)
-            AND ($7::timestamptz IS NULL OR r.started_at >= $7)
-            AND ($8::timestamptz IS NULL OR r.started_at < $8)
-            AND ($9::text IS NULL OR r.schedule_id = $9)
-            AND ($10::text IS NULL OR r.end_user_id = $10)
-        """
-        chosen = (
-            *(org, application, query.package, query.status, query.user),
-            *(query.ephemeral, query.since, query.until, query.schedule, query.end_user),
-        )
-        count = f"SELECT count(*) FROM runs r WHERE {where}"
+        arguments: list[Any] = [org, application]
+        conditions = ["r.org_id = $1", "r.application_id = $2"]
+        # Only what is asked for, so that each kind of list is planned for itself.
+        for name, condition in FILTERS.items():
+            if (wanted := getattr(query, name)) is not None:
+                arguments.append(wanted)
+                conditions.append(f"r.{condition} ${len(arguments)}")
+        chosen = f"FROM runs r WHERE {' AND '.join(conditions)}"
+        n = len(arguments)
+        # The page first: names are looked up for its runs, not for all there are.
         rows = await self._pool.fetch(
             f"""
-            SELECT {COLUMNS}, ({count}) AS total FROM runs r {NAMES} WHERE {where}
-            ORDER BY r.started_at DESC, r.id DESC LIMIT $11 OFFSET $12
+            SELECT {COLUMNS}, r.total FROM (
+                SELECT r.*, (SELECT count(*) {chosen}) AS total {chosen}
+                ORDER BY r.started_at DESC, r.id DESC LIMIT ${n + 1} OFFSET ${n + 2}
+            ) r {NAMES} ORDER BY r.started_at DESC, r.id DESC
             """,
-            *(*chosen, query.limit, query.offset),
+            *(*arguments, query.limit, query.offset),
         )
         # A page beyond the last run has no row to carry the total.
         past = not rows and query.offset > 0
-        total = await self._pool.fetchval(count, *chosen) if past else 0
+        total = await self._pool.fetchval(f"SELECT count(*) {chosen}", *arguments) if past else 0
         total = rows[0]["total"] if rows else total
         return RunPage(runs=[read_run(row) for row in rows], total=total)
 
