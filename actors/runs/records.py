@@ -35,17 +35,15 @@ class DocumentCounts(msgspec.Struct, frozen=True, kw_only=True):
     output: int = 0
 
 
-class Run(Resource, frozen=True, kw_only=True, rename=spell):
+class Run(Resource, frozen=True, rename=spell):
     """A run as clients see it. Times are UTC, durations milliseconds, costs US dollars."""
 
     id: RunId
     package_id: PackageId | None
     user_id: UserId | None
-    end_user_id: EndUserId | None = None
     api_key_id: ApiKeyId | None
     org_id: OrgId
     application_id: ApplicationId
-    schedule_id: str | None = None
     status: str
     input: dict[str, Any] | None
     result: dict[str, Any] | None
@@ -62,31 +60,33 @@ class Run(Resource, frozen=True, kw_only=True, rename=spell):
     token_usage: dict[str, int] | None
     version_label: str
     version_ref: str
-    proxy_label: str | None = None
     model_label: str | None
     model_source: str | None
-    generation: dict[str, Any] | None = None
-    generation_override: dict[str, Any] | None = None
     runner_name: str | None
     runner_kind: str | None
     agent_scope: str
     agent_name: str
     run_origin: str
-    context_snapshot: dict[str, Any] | None = None
     model_credential_id: CredentialId | None
+    user_name: str | None
+    api_key_name: str | None
+    end_user_id: EndUserId | None = None
+    end_user_name: str | None = None
+    schedule_id: str | None = None
+    schedule_name: str | None = None
+    proxy_label: str | None = None
+    generation: dict[str, Any] | None = None
+    generation_override: dict[str, Any] | None = None
+    context_snapshot: dict[str, Any] | None = None
     connection_overrides: dict[str, str] | None = None
     dependency_overrides: dict[str, str] | None = None
-    user_name: str | None
-    end_user_name: str | None = None
-    api_key_name: str | None
-    schedule_name: str | None = None
-    connections_used: list[Any] | None = None
-    unread: bool = False
-    document_counts: DocumentCounts = DocumentCounts()
     primary_document_id: str | None = msgspec.field(default=None, name="primary_document_id")
     package_ephemeral: bool = False
+    document_counts: DocumentCounts = DocumentCounts()
     inline_manifest: dict[str, Any] | None = None
     inline_prompt: str | None = None
+    connections_used: list[Any] | None = None
+    unread: bool = False
 
     @property
     def ended(self) -> bool:
@@ -111,7 +111,7 @@ class Run(Resource, frozen=True, kw_only=True, rename=spell):
         )
 
 
-class LogLine(Resource, frozen=True, kw_only=True, rename=spell):
+class LogLine(Resource, frozen=True, rename=spell):
     """A line of a run's log; `id` orders the lines of a run and is the cursor of readers."""
 
     id: int

@@ -52,9 +52,8 @@ class PostgresFeedRecords:
         limit: int,
     ) -> list[LogLine]:
         rows = await self._pool.fetch(
-            """
-            SELECT l.id, l.run_id, l.org_id, l.position, l.type, l.level, l.event, l.message,
-                   l.data, l.created_at
+            f"""
+            SELECT {", ".join(f"l.{name}" for name in LogLine.__struct_fields__)}
             FROM run_logs l JOIN runs r ON r.id = l.run_id
             WHERE l.org_id = $1 AND r.application_id = $2 AND l.id > $4
               AND ($3::text IS NULL OR r.package_id = $3)
@@ -62,4 +61,4 @@ class PostgresFeedRecords:
             """,
             *(org, application, package, since, limit),
         )
-        return [LogLine(**dict(row)) for row in rows]
+        return [LogLine(*row) for row in rows]

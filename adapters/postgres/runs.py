@@ -40,6 +40,7 @@ from adapters.postgres.run_rows import (
 from adapters.postgres.run_sink import abandon, finalize, ingest
 from adapters.postgres.webhooks import tell_webhooks
 
+
 FILTERS = {
     "package": "package_id =",
     "status": "status =",
@@ -203,14 +204,14 @@ class PostgresRunRecords:
         self, org: OrgId, run: RunId, since: int, levels: list[str], limit: int
     ) -> list[LogLine]:
         rows = await self._pool.fetch(
-            """
-            SELECT id, run_id, org_id, position, type, level, event, message, data, created_at
+            f"""
+            SELECT {", ".join(LogLine.__struct_fields__)}
             FROM run_logs WHERE org_id = $1 AND run_id = $2 AND id > $3 AND level = ANY ($4)
             ORDER BY id LIMIT $5
             """,
             *(org, run, since, levels, limit),
         )
-        return [LogLine(**dict(row)) for row in rows]
+        return [LogLine(*row) for row in rows]
 
 
 async def _ended(
