@@ -147,7 +147,6 @@ def _settle_memory() -> None:
 
     Little of it is cyclic, so it need not look after every 700 objects.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE, 20, 20)
 
