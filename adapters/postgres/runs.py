@@ -40,7 +40,6 @@ from adapters.postgres.run_rows import (
 from adapters.postgres.run_sink import abandon, finalize, ingest
 from adapters.postgres.webhooks import tell_webhooks
 
-
 FILTERS = {
     "package": "package_id =",
     "status": "status =",
