@@ -24,6 +24,7 @@ from adapters.local.instance import InstanceLock, claim_instance
 from adapters.local.sandbox import Sandbox
 from appstrate.capabilities import describe
 from appstrate.http.app import build_application
+from appstrate.http.call import Route
 from appstrate.http.gate import Gate
 from appstrate.http.limits import with_rates
 from appstrate.http.metrics import LoopLag
@@ -109,18 +110,15 @@ async def serving(settings: Settings) -> AsyncGenerator[Server, None]:
             folders=(settings.data_dir, settings.storage.root),
         )
         _tell_proxies(settings)
-        rates = {"inline": settings.inline_limits.rate_per_min}
-        routes = [*with_rates(every_route(), rates), *status_routes(info, gate, lambda: url)]
         lag = LoopLag()
         lag.start()
         stack.callback(lag.stop)
-        routes += metrics_routes(settings.metrics_token, lag)
-        routes += document_routes(routes, info.version)
+        routes = _routes(settings, info, gate, url, lag)
         application = build_application(settings.http(url), at, gate, routes)
         listeners = [await listen(stack, application, listening)]
         of_runs, places = await listen_to_runs(stack, settings, at, (local_url, url))
         listeners.append(of_runs)
-        chosen = plan(settings, at, identity, lambda: places, sandbox)
+        chosen = plan(settings, at, identity, places, sandbox)
         supervisor = Supervisor(
             chosen.children(at),
             boot_within=BOOT_SECONDS,
@@ -149,6 +147,15 @@ def _settle_memory() -> None:
     """
     gc.freeze()
     gc.set_threshold(GARBAGE, 20, 20)
+
+
+def _routes(
+    settings: Settings, info: ServerInfo, gate: Gate, url: str, lag: LoopLag
+) -> list[Route]:
+    rates = {"inline": settings.inline_limits.rate_per_min}
+    routes = [*with_rates(every_route(), rates), *status_routes(info, gate, url)]
+    routes += metrics_routes(settings.metrics_token, lag)
+    return [*routes, *document_routes(routes, info.version)]
 
 
 def _tell_proxies(settings: Settings) -> None:

@@ -136,7 +136,7 @@ def plan(
     settings: Settings,
     at: Addresses,
     identity: Identity,
-    places: Callable[[], Places],
+    places: Places,
     sandbox: Callable[[], Awaitable[Sandbox]],
 ) -> Plan:
     """What to boot for these settings. `sandbox` is asked for each slot of a run."""
@@ -146,7 +146,7 @@ def plan(
         identity.instance,
         AGENT_PROGRAM,
         sandbox=sandbox,
-        ports=lambda: places().ports,
+        ports=places.ports,
     )
     means = Means(
         settings=settings,

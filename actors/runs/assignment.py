@@ -19,7 +19,7 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
 
     platform_url: str
     proxy_url: str
-    public_url: str = ""
+    public_url: str
     egress_url: str
 
     @property
@@ -33,15 +33,14 @@ def environment(
     plan: RunPlan,
     secret: str,
     *,
-    places: Callable[[], Places],
+    places: Places,
     secrets: RunSecrets,
     tool_result_bytes: int,
     document_bytes: int,
     heartbeat_seconds: float,
 ) -> dict[str, str]:
     """The environment of a run. The model key is not in it: its place is taken by a token."""
-    where = places()
-    sink = f"{where.platform_url}/api/runs/{plan.run}/events"
+    sink = f"{places.platform_url}/api/runs/{plan.run}/events"
     model = plan.model
     assert model is not None, "a remote run is not executed here"
     temperature = model.generation.temperature
@@ -58,7 +57,7 @@ def environment(
         "MODEL_ID": model.public_id,
         # A provider would tell who stands behind an alias.
         "MODEL_PROVIDER": "" if model.aliased else model.provider_id,
-        "MODEL_BASE_URL": f"{where.proxy_url}/llm",
+        "MODEL_BASE_URL": f"{places.proxy_url}/llm",
         "MODEL_API_KEY": secrets.token(plan.run),
         "APPSTRATE_SINK_URL": sink,
         "APPSTRATE_SINK_FINALIZE_URL": f"{sink}/finalize",
@@ -77,8 +76,8 @@ def environment(
         "MODEL_REASONING_LEVEL": model.generation.reasoning_level,
     }
     if plan.inline is None:
-        told["PLATFORM_API_URL"] = where.platform_url
-    told |= _proxies(where.egress_url, plan.run, secrets.egress_token(plan.run))
+        told["PLATFORM_API_URL"] = places.platform_url
+    told |= _proxies(places.egress_url, plan.run, secrets.egress_token(plan.run))
     return told | {name: value for name, value in optional.items() if value is not None}
 
 

@@ -13,7 +13,7 @@ from actors.agents.agents import check_proxy
 from actors.documents import as_object
 from actors.files import RunFiles, TakeFiles, TakenFiles, wanted_files
 from actors.ids import PackageId, new_run_id
-from actors.models import ChooseModel, Generation, Models
+from actors.models import ChooseModel, ChosenModel, Generation, Models
 from actors.packages import (
     AgentDefinition,
     Manifest,
@@ -271,19 +271,12 @@ class Launcher(Actor):
             raise Rejected("the agent's prompt is empty", code="empty_prompt")
         check_proxy(wish.proxy)
         check_connections(wish.connections, integrations(agent.manifest))
-        model = None
-        if here:
-            choosing = ChooseModel(caller=caller, package=agent.package, model=wish.model)
-            model = await questions.ask(self._models, choosing)
-            model = replace(model, generation=wish.generation.over(model.generation))
+        model = await self._model(questions, caller, agent, wish) if here else None
         viewer = viewer_of(caller, agent.package)
         slots = await questions.ask(self._persistence, ReadSlots(viewer=viewer))
         timeout = run_timeout(agent.manifest, self._limits)
         # Last, because their bytes are stored: nothing of what is asked for is refused after this.
-        taking = _files(caller, agent.manifest, replace(wish, input=values))
-        taken = TakenFiles(values=values)
-        if wanted_files(taking.parameters, taking.values, taking.extra):
-            taken = await self._files.ask(taking)
+        taken = await self._take(_files(caller, agent.manifest, replace(wish, input=values)))
         return RunPlan(
             run=new_run_id(),
             org=org,
@@ -305,6 +298,18 @@ class Launcher(Actor):
             connection_overrides=wish.connections or None,
             dependency_overrides=wish.dependencies or None,
         )
+
+    async def _model(
+        self, questions: Questions, caller: Caller, agent: AgentDefinition, wish: Wish
+    ) -> ChosenModel:
+        choosing = ChooseModel(caller=caller, package=agent.package, model=wish.model)
+        model = await questions.ask(self._models, choosing)
+        return replace(model, generation=wish.generation.over(model.generation))
+
+    async def _take(self, taking: TakeFiles) -> TakenFiles:
+        if not wanted_files(taking.parameters, taking.values, taking.extra):
+            return TakenFiles(values=taking.values)
+        return await self._files.ask(taking)
 
 
 def _files(caller: Caller, manifest: Manifest, wish: Wish) -> TakeFiles:

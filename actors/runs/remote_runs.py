@@ -1,6 +1,5 @@
 """Runs that are executed elsewhere and recorded here."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, assert_never
 
@@ -70,7 +69,7 @@ class RemoteRuns(Actor):
         records: RunRecords,
         admission: Admission,
         limits: RemoteLimits,
-        url: Callable[[], str],
+        url: str,
     ) -> None:
         super().__init__()
         self._records = records
@@ -90,7 +89,7 @@ class RemoteRuns(Actor):
     async def _open(self, plan: RunPlan, ttl: int | None) -> RemoteSink:
         expires = self._expiry(self._limits.default_ttl if ttl is None else ttl, "sink.ttl_seconds")
         run, secret = await self._admission.admit(plan, expires, "run created · executed elsewhere")
-        events = f"{self._url()}/api/runs/{run.id}/events"
+        events = f"{self._url}/api/runs/{run.id}/events"
         return RemoteSink(
             id=run.id,
             url=events,

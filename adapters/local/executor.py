@@ -75,7 +75,7 @@ class LocalExecutor:
         program: Path,
         *,
         sandbox: Callable[[], Awaitable[Sandbox]] = no_sandbox,
-        ports: Callable[[], Sequence[int]] = tuple,
+        ports: Sequence[int] = (),
     ) -> None:
         """`sandbox` is awaited by every slot, so that it may still be looked for; `ports` of this
         machine are all that runs may connect to, where that can be enforced.
@@ -95,7 +95,7 @@ class LocalExecutor:
         workspace = folder / "workspace"
         await asyncio.to_thread(workspace.mkdir, parents=True, mode=0o700)
         sandbox = await self._sandbox()
-        enclosure = await asyncio.to_thread(sandbox.enclose, folder, self._ports())
+        enclosure = await asyncio.to_thread(sandbox.enclose, folder, self._ports)
         path = sandbox.path(os.environ.get("PATH", os.defpath))
         environment = self._environment(name, path, workspace) | enclosure.environment
         slot = LocalSlot(name, folder, self, enclosure)

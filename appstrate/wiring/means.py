@@ -1,6 +1,5 @@
 """What the actors of one process share."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from actors.addresses import Addresses
@@ -13,15 +12,12 @@ from appstrate.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What is made once, before any actor, and outlives its restarts.
-
-    `places` is known when the listeners for runs are open, and asked for later than that.
-    """
+    """What is made once, before any actor, and outlives its restarts."""
 
     settings: Settings
     at: Addresses
     identity: Identity
-    places: Callable[[], Places]
+    places: Places
     pool: Pool
     executor: LocalExecutor
     vault: Vault

@@ -121,11 +121,8 @@ class RunWiring:
             self._records,
             self._admission,
             self._settings.remote_limits,
-            url=self._public_url,
+            self._means.places.public_url,
         )
-
-    def _public_url(self) -> str:
-        return self._means.places().public_url
 
     def launcher(self) -> Callable[[], Launcher]:
         return partial(

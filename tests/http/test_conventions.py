@@ -210,12 +210,12 @@ async def test_the_gate_is_closed_until_everything_runs(
         given: Settings,
         at: Addresses,
         identity: Identity,
-        places: Callable[[], Places],
+        places: Places,
         sandbox: Callable[[], Awaitable[Sandbox]],
     ) -> Plan:
         # Called when the ports are bound and no actor runs yet.
         async def look() -> None:
-            api = Api(places().platform_url)
+            api = Api(places.platform_url)
             for path in ("/health", "/api/orgs"):
                 answer = await api.get(path)
                 told = str(answer.json.get("code") or answer.json["status"])

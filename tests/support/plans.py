@@ -7,13 +7,17 @@ from typing import Any
 
 from actors.addresses import new_addresses
 from actors.ids import InstanceId
-from actors.runs import Identity
+from actors.runs import Identity, Places
 from actors.runtime import Actor, Address
+from adapters.local.sandbox import no_sandbox
 from appstrate.settings import Settings, read_settings
 from appstrate.tiers import Plan, plan
 
 TIERS: tuple[dict[str, str], ...] = ({}, {"DATABASE_URL": "postgresql://db/x"})
 """The variables that make each tier."""
+
+
+NOWHERE = Places(platform_url="", proxy_url="", egress_url="", public_url="")
 
 
 def settings_of(folder: Path, variables: dict[str, str]) -> Settings:
@@ -22,7 +26,7 @@ def settings_of(folder: Path, variables: dict[str, str]) -> Settings:
 
 def planned(settings: Settings) -> Plan:
     identity = Identity(instance=InstanceId("1"), boot="b")
-    return plan(settings, new_addresses(), identity, _nowhere, _nowhere)
+    return plan(settings, new_addresses(), identity, NOWHERE, no_sandbox)
 
 
 def picked(factory: Any) -> type[Actor]:
@@ -41,7 +45,3 @@ def given(factory: Any) -> Iterator[Address[Any]]:
                 yield value
             else:
                 yield from given(value)
-
-
-def _nowhere() -> Any:
-    raise AssertionError("this plan is not booted")

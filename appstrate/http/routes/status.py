@@ -52,7 +52,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     checks: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
-def status_routes(info: ServerInfo, gate: Gate, url: Callable[[], str]) -> Routes:
+def status_routes(info: ServerInfo, gate: Gate, url: str) -> Routes:
     """`/health` and `/`."""
     routes = Routes()
     began = time.monotonic()
@@ -80,7 +80,7 @@ def status_routes(info: ServerInfo, gate: Gate, url: Callable[[], str]) -> Route
     async def home(call: Call) -> web.Response:
         """Where one has landed, and what to do next."""
         checks = await check(call.at, info.folders)
-        return web.Response(text=_page(info, checks, url()), content_type="text/html")
+        return web.Response(text=_page(info, checks, url), content_type="text/html")
 
     return routes
 

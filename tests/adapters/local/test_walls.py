@@ -50,7 +50,7 @@ async def executor(place: Path, program: Path, found: Found) -> LocalExecutor:
         return found.sandbox
 
     settings = LocalExecutorSettings(root=place / "runs")
-    return LocalExecutor(settings, "1", program, sandbox=sandbox, ports=lambda: [9])
+    return LocalExecutor(settings, "1", program, sandbox=sandbox, ports=[9])
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ async def test_only_the_ports_of_the_platform_can_be_connected_to(
         socket.create_server(("127.0.0.1", 0)) as closed,
     ):
         allowed, forbidden = open_.getsockname()[1], closed.getsockname()[1]
-        executor._ports = lambda: [allowed]
+        executor._ports = [allowed]
         slot = await executor.make()
         await slot.assign({"CODE": CONNECTS.format(ports=[allowed, forbidden, 5432])})
         said = (await slot.wait()).tail
