@@ -1,19 +1,17 @@
-"""The event sink of a run in PostgreSQL: events in sequence, log lines in order, one end.
+"""The event sink of a run in PostgreSQL: log lines in order, early events, one end.
 
 Whoever adds to a run's log holds the run's row in `run_sinks`.
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Any
 
 import asyncpg
 import msgspec
 
 from actors.ids import RunId
 from actors.runs import (
-    Effects,
     Facts,
-    Ingested,
     LogEntry,
     LogLine,
     Report,
@@ -24,105 +22,8 @@ from actors.runs import (
     decide,
     effects,
 )
-from actors.runtime import Unavailable
 from adapters.postgres.ledger import meter
 from adapters.postgres.persistence import keep
-from adapters.postgres.pool import Pool
-
-MOST_EARLY = 1000
-
-# One statement and one round trip per event in sequence. $3 is its sequence, $4 whether it logs.
-INGEST = """
-    WITH sink AS (
-        UPDATE run_sinks
-        SET last_sequence = $3, log_position = log_position + $4::int, touched_at = now()
-        WHERE run_id = $1 AND last_sequence = $3 - 1 AND closed_at IS NULL AND NOT EXISTS (
-            SELECT 1 FROM run_messages WHERE run_id = $1 AND message_id = $2
-        )
-        RETURNING org_id, log_position, early_events
-    ), seen AS (
-        INSERT INTO run_messages (run_id, message_id) SELECT $1, $2 FROM sink
-    ), line AS (
-        INSERT INTO run_logs (run_id, org_id, position, type, level, event, message, data)
-        SELECT $1, org_id, log_position, $5, $6, $7, $8, $9 FROM sink WHERE $4::int = 1
-        RETURNING *
-    )
-    SELECT sink.early_events, line.* FROM sink LEFT JOIN line ON true
-"""
-
-
-async def ingest(
-    pool: Pool, run: RunId, message_id: str, event: RunEvent, left: Effects
-) -> Ingested:
-    """Take an event if it is the next, else find out what it is."""
-    log, totals = left.log or LogEntry(), None
-    arguments = (
-        *(run, message_id, event.sequence, int(left.log is not None)),
-        *(log.type, log.level, log.event, log.message, log.data),
-    )
-    if left.metered:
-        async with pool.transaction() as connection:
-            row = await connection.fetchrow(INGEST, *arguments)
-            if row is not None:
-                totals = await meter(connection, run, left.usage, left.cost)
-    else:
-        row = await pool.fetchrow(INGEST, *arguments)
-    if row is None:
-        return await _ingest_other(pool, run, message_id, event)
-    lines = [_line(row)] if left.log is not None else []
-    if row["early_events"]:
-        async with pool.transaction() as connection:
-            more, later = await _release(connection, run, in_sequence=True)
-        lines, totals = lines + more, later or totals
-    return Ingested(outcome="persisted", lines=lines, totals=totals)
-
-
-async def _ingest_other(pool: Pool, run: RunId, message_id: str, event: RunEvent) -> Ingested:
-    """Take an event that was not the next when it came: late, repeated, early, or by now next."""
-    async with pool.transaction() as connection:
-        sink = await connection.fetchrow(
-            """
-            SELECT last_sequence, early_events, closed_at IS NOT NULL AS closed, EXISTS (
-                SELECT 1 FROM run_messages WHERE run_id = $1 AND message_id = $2
-                UNION ALL
-                SELECT 1 FROM run_early_events WHERE run_id = $1 AND message_id = $2
-            ) AS seen
-            FROM run_sinks WHERE run_id = $1 FOR UPDATE
-            """,
-            *(run, message_id),
-        )
-        if sink is None or sink["closed"]:
-            return Ingested(outcome="replay", closed=True)
-        if event.sequence <= sink["last_sequence"] or sink["seen"]:
-            return Ingested(outcome="replay")
-        is_early = event.sequence > sink["last_sequence"] + 1
-        if is_early and sink["early_events"] >= MOST_EARLY:
-            waits = f"{MOST_EARLY} events wait for number {sink['last_sequence'] + 1} already"
-            raise Unavailable(waits, retry_after=1)
-        kept = await connection.fetchval(
-            """
-            INSERT INTO run_early_events (run_id, sequence, message_id, event)
-            VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING 1
-            """,
-            *(run, event.sequence, message_id, event),
-        )
-        if kept is None:
-            return Ingested(outcome="replay")
-        await connection.execute(
-            """
-            UPDATE run_sinks SET early_events = early_events + 1, touched_at = now()
-            WHERE run_id = $1
-            """,
-            run,
-        )
-        # Its predecessor may have come while this waited for the row.
-        lines, totals = await _release(connection, run, in_sequence=True)
-        waits = await connection.fetchval(
-            "SELECT 1 FROM run_early_events WHERE run_id = $1 AND sequence = $2",
-            *(run, event.sequence),
-        )
-    outcome: Literal["buffered", "persisted"] = "buffered" if waits else "persisted"
-    return Ingested(outcome=outcome, lines=lines, totals=totals)
 
 
 async def finalize(
@@ -131,7 +32,7 @@ async def finalize(
     """End a run within the caller's transaction. None when it had ended."""
     if not await _holds_open_sink(connection, run):
         return None
-    lines, _ = await _release(connection, run, in_sequence=False)
+    lines, _ = await release(connection, run, in_sequence=False)
     verdict = decide(report, await _facts(connection, run))
     return lines + await _end(connection, run, verdict, now)
 
@@ -175,28 +76,28 @@ async def append(
 ) -> list[LogLine]:
     """Add lines to a run's log, in order. The caller holds the run's sink row, or gets it here."""
     rows = await connection.fetch(
-        """
+        f"""
         WITH sink AS (
             UPDATE run_sinks SET log_position = log_position + $2, touched_at = now()
             WHERE run_id = $1 RETURNING org_id, log_position - $2 AS before
         )
         INSERT INTO run_logs (run_id, org_id, position, type, level, event, message, data)
-        SELECT $1, sink.org_id, sink.before + e.n, e.type, e.level, e.event, e.message, e.data
+        SELECT $1, sink.org_id, sink.before + e.n, e.type, e.level, e.event, e.message, e.data::json
         FROM sink, ROWS FROM (
             unnest($3::text[]), unnest($4::text[]), unnest($5::text[]), unnest($6::text[]),
-            unnest($7::json[])
+            unnest($7::text[])
         ) WITH ORDINALITY AS e (type, level, event, message, data, n)
         ORDER BY e.n
-        RETURNING *
+        RETURNING {", ".join(LogLine.__struct_fields__)}
         """,
         *(run, len(entries)),
         *([e.type for e in entries], [e.level for e in entries], [e.event for e in entries]),
-        *([e.message for e in entries], [e.data for e in entries]),
+        *([e.message for e in entries], [as_text(e.data) for e in entries]),
     )
-    return sorted((_line(row) for row in rows), key=lambda line: line.id)
+    return sorted((LogLine(*row) for row in rows), key=lambda line: line.id)
 
 
-async def _release(
+async def release(
     connection: asyncpg.Connection, run: RunId, *, in_sequence: bool
 ) -> tuple[list[LogLine], Totals | None]:
     """Apply events that came early: those whose turn it is, or all of them, gaps accepted.
@@ -289,6 +190,6 @@ async def _write(
     await connection.execute("DELETE FROM run_messages WHERE run_id = $1", run)
 
 
-def _line(row: asyncpg.Record) -> LogLine:
-    names = LogLine.__struct_fields__
-    return LogLine(**{name: row[name] for name in names})
+def as_text(data: Any) -> str | None:
+    """JSON for an array of texts: in an array of JSON the driver takes a list for a dimension."""
+    return None if data is None else msgspec.json.encode(data).decode()

@@ -24,6 +24,7 @@ from actors.runs import (
     RunQuery,
     Started,
 )
+from adapters.postgres.ingestion import Ingestion
 from adapters.postgres.notifications import notify
 from adapters.postgres.pool import Pool, refusing_deleted
 from adapters.postgres.run_deletion import Deletion, delete_run, delete_runs
@@ -37,7 +38,7 @@ from adapters.postgres.run_rows import (
     read_plan,
     read_run,
 )
-from adapters.postgres.run_sink import abandon, finalize, ingest
+from adapters.postgres.run_sink import abandon, finalize
 from adapters.postgres.webhooks import tell_webhooks
 
 FILTERS = {
@@ -59,6 +60,7 @@ class PostgresRunRecords:
     def __init__(self, pool: Pool, org_bytes: int | None = None) -> None:
         self._pool = pool
         self._org_bytes = org_bytes
+        self._ingestion = Ingestion(pool)
 
     @refusing_deleted
     async def launch(self, new: Sequence[NewRun], most_pending: int) -> list[tuple[Run, LogLine]]:
@@ -133,7 +135,7 @@ class PostgresRunRecords:
     async def ingest(
         self, run: RunId, message_id: str, event: RunEvent, effects: Effects
     ) -> Ingested:
-        return await ingest(self._pool, run, message_id, event, effects)
+        return await self._ingestion.ingest(run, message_id, event, effects)
 
     async def touch(self, run: RunId) -> bool:
         touched = await self._pool.fetchval(

@@ -209,6 +209,13 @@ async def test_what_is_not_signed_by_the_run_is_refused(played: PlayedRun) -> No
     assert await played.messages() == []
 
 
+async def test_a_message_id_too_long_to_be_remembered_is_refused(played: PlayedRun) -> None:
+    body = played.encode(1, "log.written", {"message": "x"})
+    refused = await played.send("", body, message_id="m" * 256)
+    assert (refused.status, refused.json["param"]) == (400, "webhook-id")
+    assert (await played.send("", body, message_id="m" * 255)).json["outcome"] == "persisted"
+
+
 async def test_one_good_signature_among_several_is_enough(played: PlayedRun) -> None:
     body = played.encode(1, "log.written", {"level": "info", "message": "signed"})
     now = str(int(time.time()))

@@ -92,7 +92,7 @@ async def signed_request(call: Call, *, with_body: bool = True) -> SignedRequest
     headers = call.request.headers
     return SignedRequest(
         run=call.run,
-        message_id=headers.get("webhook-id", ""),
+        message_id=call.header("webhook-id", 255) or "",
         timestamp=headers.get("webhook-timestamp", ""),
         signature=headers.get("webhook-signature", ""),
         body=await call.body() if with_body else b"",
