@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -38,29 +39,59 @@ def find_url(url: str | None) -> str:
     """The server to talk to: as told, else as its record or the last login says."""
     told = url or os.environ.get("APPSTRATE_URL")
     if told:
-        return told.rstrip("/")
+        return _checked(told.strip())
     for path in (data_dir() / "server.json", user_file()):
         if found := read_json(path).get("url"):
             return str(found)
     return DEFAULT_URL
 
 
+def _checked(url: str) -> str:
+    """A server's address as it was typed. Raises `AccessError` when it is none."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise AccessError(f"{url} is no address of a server: write it as {DEFAULT_URL}")
+    return url.rstrip("/")
+
+
 def find_access(url: str | None) -> Access:
     """A server and a key: from the environment, else from the demo in this folder or from a login,
     whichever was the last to sign in there.
     """
-    where, record = find_url(url), data_dir() / "server.json"
+    where = find_url(url)
     if key := os.environ.get("APPSTRATE_API_KEY", "").strip():
+        if not (key.isascii() and key.isprintable()):
+            raise AccessError("APPSTRATE_API_KEY is no API key: one begins with ask_")
         return Access(url=where, api_key=key)
+    kept = find_login(where)
+    if "apiKey" in kept:
+        return Access(url=where, api_key=str(kept["apiKey"]))
+    raise AccessError(
+        f"there is no API key for {where}: run `appstrate login`, or set APPSTRATE_API_KEY; "
+        "`appstrate demo` starts a server to try things with"
+    )
+
+
+def find_login(where: str) -> dict[str, Any]:
+    """What was kept when somebody last signed in to a server here; empty when nobody did."""
+    path = login_file(where)
+    return read_json(path) if path else {}
+
+
+def login_file(where: str) -> Path | None:
+    """The file of the last login to a server, the demo's or the user's own."""
+    record = data_dir() / "server.json"
     for path in sorted((data_dir() / "cli.json", user_file()), key=_written, reverse=True):
         kept = read_json(path)
         # The demo's server may have come back on another port.
         here = path.parent == data_dir() and _same(read_json(record).get("url"), where)
         if kept.get("apiKey") and (here or _same(kept.get("url"), where)):
-            return Access(url=where, api_key=str(kept["apiKey"]))
-    raise AccessError(
-        f"there is no API key for {where}: run `appstrate login`, or set APPSTRATE_API_KEY"
-    )
+            return path
+    return None
 
 
 def _written(path: Path) -> float:

@@ -1,12 +1,14 @@
 """`appstrate login` and `appstrate claim`: who one is on a server, and who may come in."""
 
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from appstrate.cli.terminal import Url, command_name, console, errors, fail, run_work
+from appstrate.cli.output import safe, tell
+from appstrate.cli.terminal import AsJson, Url, command_name, errors, fail, run_work
 
 if TYPE_CHECKING:
     from appstrate.cli.client import Client
@@ -14,21 +16,41 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Email = Annotated[str, typer.Option(prompt="E-mail", help="Who signs in.")]
-Password = Annotated[str, typer.Option(prompt=True, hide_input=True, help="Asked for.")]
+Email = Annotated[
+    str | None,
+    typer.Option("--email", envvar="APPSTRATE_EMAIL", help="Who signs in; else who last did."),
+]
+Password = Annotated[
+    str | None,
+    typer.Option("--password", envvar="APPSTRATE_PASSWORD", help="Asked for, if not known."),
+]
+Org = Annotated[str | None, typer.Option("--org", help="Its slug or id; else one's first.")]
+App = Annotated[str | None, typer.Option("--app", help="Its name or id; else the default one.")]
+SECRETS = ("apiKey", "password")
 
 
 def login(
-    email: Annotated[str, typer.Option(prompt="E-mail")],
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True)],
+    email: Email = None,
+    password: Password = None,
+    org: Org = None,
+    app: App = None,
+    as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Sign in, and keep an API key for this user of this machine."""
+    """Sign in, and keep an API key for this user of this machine.
+
+    The key acts in one application of one organization: `orgs use` and `apps use` choose others.
+    """
     from appstrate.cli.access import find_url, user_file, write_private
 
-    kept = run_work(_login(find_url(url), email, password))
+    where = find_url(url)
+    email = email or ask("E-mail", "--email")
+    password = password or ask("Password", "--password", hidden=True)
+    place = {"orgId": org, "applicationId": app}
+    kept = run_work(_login(where, email, password, place), "Signing in")
     write_private(user_file(), kept)
-    console.print(f"Signed in to {kept['url']} as {email}; the key is in {user_file()}")
+    told = f"Signed in to {where} as {safe(email)}; the key is in {user_file()}"
+    tell(without_secrets(kept), told, as_json=as_json)
 
 
 def claim(
@@ -38,15 +60,60 @@ def claim(
     token: Annotated[
         str | None, typer.Option(help="The claim token; else this folder's server's own.")
     ] = None,
+    as_json: AsJson = False,
     url: Url = None,
 ) -> None:
     """Make yourself the owner of a platform that has none, and sign in."""
     from appstrate.cli.access import find_url, user_file, write_private
 
+    where = find_url(url)
     owner = {"token": token or _own_token(), "name": name, "email": email, "password": password}
-    kept = run_work(_claim(find_url(url), owner))
+    kept = run_work(_claim(where, owner), "Claiming the platform")
     write_private(user_file(), kept)
-    console.print(f"{kept['url']} is yours: signed in as {email}; the key is in {user_file()}")
+    told = f"{where} is yours: signed in as {safe(email)}; the key is in {user_file()}"
+    tell(without_secrets(kept), told, as_json=as_json)
+
+
+def as_user(
+    url: str | None,
+    email: str | None,
+    password: str | None,
+    work: Callable[["Client"], Awaitable[T]],
+    *,
+    tenant: bool = True,
+) -> T:
+    """What `work` returns, done as a user and not with a key, where they last signed in; in no
+    organization if `tenant` is false.
+
+    Who that is, and for the demo also the password, is known from there; what is not is asked for.
+    """
+    from appstrate.cli.access import find_login, find_url
+
+    where = find_url(url)
+    kept = find_login(where)
+    email = email or kept.get("email") or ask("E-mail", "--email")
+    if kept.get("email") != email:
+        kept = {}
+    secret = password or kept.get("password")
+    secret = secret or ask(f"Password of {email}", "APPSTRATE_PASSWORD", hidden=True)
+
+    async def within() -> T:
+        async with signed_in(where, email, secret, kept if tenant else None) as client:
+            return await work(client)
+
+    return run_work(within())
+
+
+def ask(what: str, otherwise: str, *, hidden: bool = False) -> str:
+    """Something that only whoever types knows. Fails where nobody types."""
+    if not sys.stdin.isatty():
+        fail(f"there is nobody to ask for {what.lower()}: pass {otherwise}", 2)
+    return str(typer.prompt(what, hide_input=hidden))
+
+
+def without_secrets(kept: dict[str, Any]) -> dict[str, Any]:
+    """A login as it may be printed."""
+    return {name: value for name, value in kept.items() if name not in SECRETS}
 
 
 def warn_of_strangers(settings: "Settings") -> None:
@@ -93,71 +160,62 @@ async def _claim(url: str, owner: dict[str, str]) -> dict[str, Any]:
 
     async with Client(url) as client:
         await client.post("/api/auth/bootstrap/redeem", owner)
-        return await _key(client, url, owner["email"])
+        return await new_key(client, owner["email"], {})
 
 
-async def _login(url: str, email: str, password: str) -> dict[str, Any]:
-    from appstrate.cli.client import Client
-
-    async with Client(url) as client:
-        await client.post("/api/auth/sign-in/email", {"email": email, "password": password})
-        return await _key(client, url, email)
-
-
-def done_by(
-    who: tuple[str, str],
-    url: str | None,
-    work: Callable[["Client"], Awaitable[T]],
-    *,
-    tenant: bool = True,
-) -> T:
-    """What `work` returns, done by whoever has this e-mail and password, and nobody's key.
-
-    It acts in their first organization and application, or in none if `tenant` is false.
-    """
-    from appstrate.cli.access import find_url
-
-    async def within() -> T:
-        async with _signed_in(find_url(url), who, tenant=tenant) as client:
-            return await work(client)
-
-    return run_work(within())
+async def _login(
+    url: str, email: str, password: str, place: dict[str, str | None]
+) -> dict[str, Any]:
+    async with signed_in(url, email, password, {}) as client:
+        return await new_key(client, email, place)
 
 
 @asynccontextmanager
-async def _signed_in(
-    url: str, who: tuple[str, str], *, tenant: bool
+async def signed_in(
+    url: str, email: str, password: str, place: dict[str, Any] | None
 ) -> AsyncGenerator["Client", None]:
     """A user's client for the length of a block; the session is ended with it."""
     from appstrate.cli.client import Client
 
-    email, password = who
     async with Client(url) as client:
         await client.post("/api/auth/sign-in/email", {"email": email, "password": password})
         try:
-            if tenant:
-                await _enter(client)
+            if place is not None:
+                await _enter(client, place)
             yield client
         finally:
             await client.post("/api/auth/sign-out")
 
 
-async def _enter(client: "Client") -> str:
-    """Act in the first application of a user's first organization; returns that one's id."""
+async def new_key(client: "Client", email: str, place: dict[str, Any]) -> dict[str, Any]:
+    """A key for whoever is signed in, to act in a place; what is kept of a login."""
+    entered = await _enter(client, place)
+    key = await client.post("/api/api-keys", {"name": "Command line"})
+    return {"url": client.url, "email": email, **entered, "apiKey": key["key"]}
+
+
+async def _enter(client: "Client", place: dict[str, Any]) -> dict[str, str]:
+    """Act in an application of an organization, by default in the first of each.
+
+    `place` has either's id or name, if any.
+    """
+    orgs = (await client.get("/api/orgs"))["data"]
+    org = chosen(orgs, place.get("orgId"), "slug", "organization")
+    client.act_in(org["id"], "")
+    applications = (await client.get("/api/applications"))["data"]
+    application = chosen(applications, place.get("applicationId"), "name", "application")
+    client.act_in(org["id"], application["id"])
+    return {"orgId": org["id"], "slug": org["slug"], "applicationId": application["id"]}
+
+
+def chosen(found: list[dict[str, Any]], wanted: str | None, name: str, kind: str) -> dict[str, Any]:
+    """The one that is wanted, by its id or its name; the first when none is."""
     from appstrate.cli.client import ApiError
 
-    orgs = (await client.get("/api/orgs"))["data"]
-    if not orgs:
-        raise ApiError("this account has no organization yet")
-    org = str(orgs[0]["id"])
-    client.act_in(org, "")
-    application = (await client.get("/api/applications"))["data"][0]
-    client.act_in(org, application["id"])
-    return org
-
-
-async def _key(client: "Client", url: str, email: str) -> dict[str, Any]:
-    """A key for whoever has just signed in, in the first application of their organization."""
-    org = await _enter(client)
-    key = await client.post("/api/api-keys", {"name": "Command line"})
-    return {"url": url, "email": email, "orgId": org, "apiKey": key["key"]}
+    for each in found:
+        if wanted is None or wanted in {each["id"], each[name]}:
+            return each
+    if not found:
+        raise ApiError(f"this account has no {kind} yet")
+    names = ", ".join(each[name] for each in found)
+    raise ApiError(f"there is no {kind} {wanted} for this account; there is {names}")

@@ -7,6 +7,7 @@ from actors.packages.content import ReadPackage, read_package
 from actors.runtime import Refusal
 
 LEFT_OUT = ("node_modules", "__pycache__")
+BUILT = (".afps", ".afps-bundle")
 
 
 class BuildError(Exception):
@@ -14,11 +15,11 @@ class BuildError(Exception):
 
 
 def build(sources: Path, target: Path) -> list[Path]:
-    """Build every folder of `sources` into an archive of its name; returns what has changed.
+    """Build every package of `sources` into an archive; returns what has changed.
 
     The same sources give the same bytes. Archives without a source are left alone.
     """
-    built = {f"{folder.name}.afps": _archive(folder) for folder in _folders(sources)}
+    built = _built(sources)
     changed: list[Path] = []
     target.mkdir(parents=True, exist_ok=True)
     for name, content in built.items():
@@ -31,10 +32,11 @@ def build(sources: Path, target: Path) -> list[Path]:
 
 def differences(sources: Path, target: Path) -> list[str]:
     """What `build` would change: a sentence for each archive."""
-    built = {f"{folder.name}.afps": _archive(folder) for folder in _folders(sources)}
+    built = _built(sources)
     there = {path.name: path.read_bytes() for path in target.glob("*.afps")}
     told = [f"{name} is missing: build it" for name in sorted(built.keys() - there.keys())]
-    told += [f"{name} has no source folder" for name in sorted(there.keys() - built.keys())]
+    if not _is_package(sources):
+        told += [f"{name} has no source folder" for name in sorted(there.keys() - built.keys())]
     told += [
         f"{name} is not what its source makes: build it, and raise the version if it was released"
         for name in sorted(built.keys() & there.keys())
@@ -43,36 +45,54 @@ def differences(sources: Path, target: Path) -> list[str]:
     return told
 
 
-def _folders(sources: Path) -> list[Path]:
+def _built(sources: Path) -> dict[str, bytes]:
+    """The archives that a package's folder, or a folder of those, makes, by their names."""
     if not sources.is_dir():
         raise BuildError(f"there is no folder {sources}")
-    return sorted(folder for folder in sources.iterdir() if folder.is_dir())
+    if _is_package(sources):
+        content, package = _archive(sources)
+        name = package.id.rpartition("/")[2]
+        return {f"{name}-{package.manifest['version']}.afps": content}
+    folders = sorted(folder for folder in sources.iterdir() if _is_package(folder))
+    if not folders:
+        raise BuildError(f"there is no package in {sources}: it has a manifest.json or a SKILL.md")
+    return {f"{folder.name}.afps": _shipped(folder) for folder in folders}
+
+
+def _is_package(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("manifest.json", "SKILL.md"))
 
 
 def examine(path: Path) -> ReadPackage:
     """The package in a folder or an archive. Raises `BuildError` or a `Refusal` when it is bad."""
-    return read_package(_packed(path) if path.is_dir() else path.read_bytes())
+    return read_package(packed(path) if path.is_dir() else path.read_bytes())
 
 
-def _packed(folder: Path) -> bytes:
+def packed(folder: Path) -> bytes:
+    """A package's folder as an archive. Raises `BuildError` for what no archive can hold."""
     files: dict[str, bytes] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if path.is_symlink():
             raise BuildError(f"{path} is a symbolic link, which an archive cannot hold")
         hidden = any(part.startswith(".") or part in LEFT_OUT for part in relative.parts)
-        if path.is_file() and not hidden:
+        if path.is_file() and not hidden and path.suffix not in BUILT:
             files[relative.as_posix()] = path.read_bytes()
     # Stored, not deflated: compressors differ between machines, and bytes must not.
     return write_archive(files, store=True)
 
 
-def _archive(folder: Path) -> bytes:
-    content = _packed(folder)
+def _archive(folder: Path) -> tuple[bytes, ReadPackage]:
+    content = packed(folder)
     try:
-        package = read_package(content)
+        return content, read_package(content)
     except Refusal as refusal:
-        raise BuildError(f"{folder}: {refusal.detail}") from None
+        told = [f"{problem.field}: {problem.message}" for problem in refusal.problems]
+        raise BuildError("\n  ".join([f"{folder}:", *(told or [refusal.detail])])) from None
+
+
+def _shipped(folder: Path) -> bytes:
+    content, package = _archive(folder)
     expected = f"{package.type}-{package.id.partition('/')[2]}-{package.manifest['version']}"
     if folder.name != expected:
         raise BuildError(f"{folder} must be named {expected}, after its manifest")

@@ -14,6 +14,7 @@ from appstrate.cli.accounts import print_claim, warn_of_strangers
 from appstrate.cli.background import ensure_server
 from appstrate.cli.client import ApiError, Client
 from appstrate.cli.follow import follow, print_result
+from appstrate.cli.terminal import Waiting
 from appstrate.environment import read_environment
 from appstrate.paths import SYSTEM_PACKAGES
 from appstrate.settings import read_settings
@@ -31,7 +32,7 @@ async def run_demo(data: Path, console: Console) -> bool:
 
     Returns whether the run was a success.
     """
-    with console.status("Starting the server"):
+    with Waiting("Starting the server"):
         url, started = await ensure_server(data)
     how = "Started" if started else "Found"
     console.print(f"{how} a server at [bold]{url}[/], its data in {data}")
@@ -46,9 +47,9 @@ async def run_demo(data: Path, console: Console) -> bool:
         )
         console.print(f"Running it as [bold]{launched['id']}[/]")
         run = await follow(client, launched["id"], console, verbose=False)
+        print_result(console, run)
         await _on_schedule(client, made["packageId"], console)
         claim = await client.get("/api/auth/bootstrap")
-    print_result(console, run)
     settings = read_settings(read_environment() | {"DATA_DIR": str(data)})
     if claim["pending"]:
         print_claim(settings, url)
@@ -69,7 +70,7 @@ async def _on_schedule(client: Client, agent: str, console: Console) -> None:
         },
     )
     path = f"/api/schedules/{schedule['id']}"
-    with console.status("Waiting for a schedule to fire"):
+    with Waiting("Waiting for a schedule to fire"):
         async with asyncio.timeout(SCHEDULE_SECONDS):
             while not (runs := (await client.get(f"{path}/runs"))["data"]):  # noqa: ASYNC110 - no event over HTTP
                 await asyncio.sleep(0.1)

@@ -1,54 +1,61 @@
 """`appstrate keys`: API keys. No key may manage keys, so these commands sign in."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from appstrate.cli.accounts import Email, Password, done_by
-from appstrate.cli.terminal import AsJson, Url, console, errors
+from appstrate.cli.accounts import Email, Password, as_user
+from appstrate.cli.output import print_json, show_rows, tell
+from appstrate.cli.terminal import AsJson, Url, console, errors, group, path
 
 if TYPE_CHECKING:
     from appstrate.cli.client import Client
 
-keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+
+def list_keys(
+    email: Email = None, password: Password = None, as_json: AsJson = False, url: Url = None
+) -> None:
+    """List the keys of the application, also those that count no more."""
+
+    async def work(client: "Client") -> dict[str, Any]:
+        return dict(await client.get("/api/api-keys"))
+
+    page = as_user(url, email, password, work)
+    show_rows(
+        page,
+        "ID BEGINS NAME LAST_USED STATE",
+        [
+            (
+                *(each["id"], f"{each['keyPrefix']}…", each["name"]),
+                each["lastUsedAt"][:10] if each["lastUsedAt"] else "never",
+                _state(each),
+            )
+            for each in page["data"]
+        ],
+        as_json=as_json,
+        none="There are no keys yet: `keys add` makes one.",
+    )
 
 
-@keys.command("list")
-def list_keys(email: Email, password: Password, as_json: AsJson = False, url: Url = None) -> None:
-    """List the keys of an application, also those that count no more."""
-    from rich.table import Table
-
-    async def work(client: "Client") -> list[dict[str, Any]]:
-        return list((await client.get("/api/api-keys"))["data"])
-
-    found = done_by((email, password), url, work)
-    if as_json:
-        print(json.dumps(found, indent=2))  # noqa: T201 - for programs
-        return
-    table = Table.grid(padding=(0, 2))
-    for each in found:
-        used = f"used {each['lastUsedAt'][:10]}" if each["lastUsedAt"] else "never used"
-        until = f"until {each['expiresAt'][:10]}" if each["expiresAt"] else ""
-        state = "[red]revoked[/]" if each["revokedAt"] else until
-        table.add_row(each["id"], f"{each['keyPrefix']}…", escape(each["name"]), used, state)
-    console.print(table)
+keys = group("Make, list and revoke API keys.", list_keys)
 
 
 @keys.command("add")
 def add_key(
     name: Annotated[str, typer.Argument(help="What it is for.")],
-    email: Email,
-    password: Password,
     scopes: Annotated[
         list[str] | None, typer.Option("--scope", help="What it may do, as agents:run; else all.")
     ] = None,
     expires: Annotated[str | None, typer.Option(help="Such as 2030-01-01T00:00:00Z.")] = None,
+    email: Email = None,
+    password: Password = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Make a key, and print it: it is shown once."""
+    """Make a key, and print it: it is shown once.
+
+    Example: `appstrate keys add deploys --scope agents:run --scope runs:read`
+    """
     body: dict[str, Any] = {"name": name}
     body |= {"scopes": scopes} if scopes else {}
     body |= {"expiresAt": expires} if expires else {}
@@ -56,9 +63,9 @@ def add_key(
     async def work(client: "Client") -> dict[str, Any]:
         return dict(await client.post("/api/api-keys", body))
 
-    made = done_by((email, password), url, work)
+    made = as_user(url, email, password, work)
     if as_json:
-        print(json.dumps(made, indent=2))  # noqa: T201 - for programs
+        print_json(made)
         return
     console.print(made["key"])
     errors.print(f"This is {made['id']}, and it is not shown again.")
@@ -67,14 +74,21 @@ def add_key(
 @keys.command("revoke")
 def revoke_key(
     key: Annotated[str, typer.Argument(metavar="KEY", help="The key's id.")],
-    email: Email,
-    password: Password,
+    email: Email = None,
+    password: Password = None,
+    as_json: AsJson = False,
     url: Url = None,
 ) -> None:
     """Make a key invalid, at once."""
 
     async def work(client: "Client") -> None:
-        await client.delete(f"/api/api-keys/{key}")
+        await client.delete(path("api-keys", key))
 
-    done_by((email, password), url, work)
-    console.print("Revoked.")
+    as_user(url, email, password, work)
+    tell({"id": key, "revoked": True}, "Revoked.", as_json=as_json)
+
+
+def _state(key: dict[str, Any]) -> str:
+    if key["revokedAt"]:
+        return "revoked"
+    return f"until {key['expiresAt'][:10]}" if key["expiresAt"] else "valid"

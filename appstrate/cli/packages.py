@@ -1,42 +1,96 @@
-"""`appstrate packages`: building, checking and importing them."""
+"""`appstrate packages`: building, checking, importing, fetching and removing them."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from appstrate.cli.terminal import AsJson, Url, console, errors, fail, run_work
+from appstrate.cli.output import print_json, safe, show_rows, tell
+from appstrate.cli.terminal import (
+    AsJson,
+    Url,
+    Waiting,
+    agent_parts,
+    command_name,
+    connected,
+    console,
+    errors,
+    fail,
+    group,
+    path,
+    run_work,
+)
 
-packages = typer.Typer(no_args_is_help=True, help="Build, check and import packages.")
+PackageName = Annotated[str, typer.Argument(metavar="PACKAGE", help="As @scope/name.")]
+KINDS = {"agent": "agents", "skill": "skills"}
+BUNDLE = ".afps-bundle"
+
+
+def list_packages(as_json: AsJson = False, url: Url = None) -> None:
+    """List the packages of the application, and those that come with the platform."""
+
+    async def work() -> list[dict[str, Any]]:
+        async with connected(url) as client:
+            return [
+                {"type": kind} | package
+                for kind, named in KINDS.items()
+                for package in (await client.get(path("packages", named)))["data"]
+            ]
+
+    found = run_work(work())
+    show_rows(
+        {"object": "list", "data": found, "hasMore": False},
+        "PACKAGE KIND VERSION SOURCE ABOUT",
+        [
+            (
+                *(each["id"], each["type"], each["version"] or "draft", each["source"]),
+                each["description"],
+            )
+            for each in sorted(found, key=lambda package: str(package["id"]))
+        ],
+        as_json=as_json,
+        none=f"There are no packages yet: `{command_name()} packages import` brings one.",
+    )
+
+
+packages = group("Build, check, import, fetch and remove packages.", list_packages)
 
 
 @packages.command("build")
 def build_packages(
-    sources: Annotated[Path, typer.Argument(help="A folder of package folders.")],
-    target: Annotated[Path, typer.Argument(help="Where the archives go.")],
+    sources: Annotated[Path, typer.Argument(help="A package's folder, or a folder of those.")],
+    target: Annotated[Path, typer.Argument(help="Where the archives go.")] = Path(),
     check: Annotated[bool, typer.Option(help="Change nothing; fail on differences.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Build package archives from their sources, the same bytes every time."""
+    """Build package archives from their sources, the same bytes every time.
+
+    A package's folder becomes NAME-VERSION.afps; of a folder of them each takes its own name.
+    """
     from appstrate.cli.archives import BuildError, build, differences
 
     try:
-        if check:
-            if told := differences(sources, target):
-                fail("\n".join(told))
-            console.print(f"The archives in {target} are what {sources} makes.")
-            return
-        changed = build(sources, target)
+        with Waiting("Building"):
+            told = differences(sources, target) if check else []
+            changed = [] if check else build(sources, target)
     except BuildError as error:
         fail(str(error))
-    for path in changed:
-        console.print(f"built {path}")
+    if as_json:
+        print_json({"built": [str(made) for made in changed], "differences": told})
+    elif told:
+        fail("\n".join(told))
+    elif check:
+        console.print(f"The archives in {target} are what {sources} makes.")
+    else:
+        for made in changed:
+            console.print(f"built {made}")
+    raise typer.Exit(1 if told else 0)
 
 
 @packages.command("validate")
 def validate_package(
-    path: Annotated[Path, typer.Argument(exists=True, help="An archive, or a package's folder.")],
+    archive: Annotated[Path, typer.Argument(exists=True, help="An archive, or its folder.")],
     as_json: AsJson = False,
 ) -> None:
     """Check a package as an import would, without a server; tells every problem at once."""
@@ -47,7 +101,7 @@ def validate_package(
     warnings: list[str] = []
     told: dict[str, Any] = {}
     try:
-        package = examine(path)
+        package = examine(archive)
     except BuildError as error:
         problems = [str(error)]
     except Refusal as refusal:
@@ -58,8 +112,7 @@ def validate_package(
         version = package.manifest["version"]
         told = {"packageId": package.id, "type": package.type, "version": version}
     if as_json:
-        verdict = {"valid": not problems, "problems": problems, "warnings": warnings}
-        print(json.dumps(verdict | told, indent=2))  # noqa: T201 - for programs
+        print_json({"valid": not problems, "problems": problems, "warnings": warnings} | told)
     else:
         for warning in warnings:
             errors.print(Text(warning, "yellow"))
@@ -72,23 +125,88 @@ def validate_package(
 
 @packages.command("import")
 def import_package(
-    archive: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    archive: Annotated[
+        Path, typer.Argument(exists=True, help="A .afps, .zip or .afps-bundle, or a folder.")
+    ],
     force: Annotated[bool, typer.Option(help="Overwrite drafts and published bytes.")] = False,
+    as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Import a package archive (.afps or .zip)."""
-    made = run_work(_import(url, archive.name, archive.read_bytes(), force=force))
-    console.print(f"Imported {made['packageId']} {made['version']} ({made['type']})")
-    for warning in made.get("warnings", []):
-        errors.print(Text(warning, "yellow"))
+    """Import a package: from an archive, a bundle, or the folder it is written in."""
+    from appstrate.cli.archives import BuildError, packed
+
+    try:
+        content = packed(archive) if archive.is_dir() else archive.read_bytes()
+    except BuildError as error:
+        fail(str(error))
+    bundle = archive.suffix == BUNDLE
+    name = f"{archive.resolve().name}.afps" if archive.is_dir() else archive.name
+
+    async def work() -> dict[str, Any]:
+        async with connected(url) as client:
+            where = path("packages", "import-bundle" if bundle else "import")
+            options = {"force": "true"} if force and not bundle else {}
+            return dict(await client.upload(where, name, content, **options))
+
+    made = run_work(work(), f"Importing {name}")
+    if as_json:
+        print_json(made)
+    elif bundle:
+        for each in made["imported"]:
+            console.print(f"{safe(each['identity'])}: {each['status']}")
+    else:
+        console.print(f"Imported {safe(made['packageId'])} {made['version']} ({made['type']})")
+    for warning in made.get("warnings") or []:
+        errors.print(Text(str(warning), "yellow"))
 
 
-async def _import(url: str | None, name: str, content: bytes, *, force: bool) -> dict[str, Any]:
-    from appstrate.cli.access import find_access
-    from appstrate.cli.client import Client
+@packages.command("export")
+def export_package(
+    package: PackageName,
+    version: Annotated[str, typer.Option(help="A version; else the latest.")] = "",
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="An agent with everything it needs, in one file.")
+    ] = False,
+    target: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file, or a folder.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Write over a file that is there.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Fetch a published package as an archive, the bytes that were published."""
+    from appstrate.cli.documents import save, size
 
-    access = find_access(url)
-    async with Client(access.url, access.api_key) as client:
-        options = {"force": "true"} if force else {}
-        made: dict[str, Any] = await client.upload("/api/packages/import", name, content, **options)
-    return made
+    parts = agent_parts(package)
+    file = target or Path()
+    if file.is_dir():
+        told = f"{parts[1]}-{version}" if version else parts[1]
+        file /= told + (BUNDLE if bundle else ".afps")
+    if bundle:
+        where, query = path("agents", *parts, "bundle"), {"version": version} if version else {}
+    else:
+        where, query = path("packages", *parts, version or "latest", "download"), {}
+    written = save(url, where, file, force=force, query=query)
+    document = {"packageId": package, "path": str(file), "size": written}
+    tell(document, f"{safe(file)}, {size(written)}", as_json=as_json)
+
+
+@packages.command("remove")
+def remove_package(package: PackageName, as_json: AsJson = False, url: Url = None) -> None:
+    """Remove a package with all its versions; runs of an agent stay."""
+    from appstrate.cli.client import ApiError, RefusedError
+
+    parts = agent_parts(package)
+
+    async def work() -> Any:
+        async with connected(url) as client:
+            for named in KINDS.values():
+                try:
+                    return await client.delete(path("packages", named, *parts))
+                except RefusedError as error:
+                    if error.status != 404:
+                        raise
+            raise ApiError(f"there is no package {package} in this application")
+
+    run_work(work())
+    tell({"packageId": package, "removed": True}, "Removed.", as_json=as_json)

@@ -1,18 +1,21 @@
 """What every command shares: the terminal, its common options, and how it fails."""
 
-import asyncio
 import shutil
 import sys
-from collections.abc import Coroutine, Mapping
+import threading
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Self, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.progress import Progress
+
+    from appstrate.cli.client import Client
 
 T = TypeVar("T")
 
@@ -20,7 +23,7 @@ T = TypeVar("T")
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
-WIDE = 10_000
+PATIENCE = 1.0
 
 Url = Annotated[str | None, typer.Option("--url", help="The server; else APPSTRATE_URL.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -33,13 +36,78 @@ def command_name() -> str:
     return sys.argv[0] if Path(sys.argv[0]).name == "appstrate" else "python -m appstrate"
 
 
-def run_work(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work; what it cannot do is told in a sentence."""
+class Waiting:
+    """Says on the standard error what a block waits for, when it takes over a second.
+
+    On a terminal a line that counts the seconds and goes away, else a line that stays.
+    """
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+        self._shown: Progress | None = None
+        self._over = False
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(PATIENCE, self._show)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._over = True
+            if self._shown is not None:
+                self._shown.stop()
+
+    def _show(self) -> None:
+        with self._lock:
+            if self._over:
+                return
+            if not errors.is_terminal:
+                errors.print(f"{self._doing} …")
+                return
+            self._shown = elapsing(errors, self._doing)
+            self._shown.start()
+
+
+def elapsing(out: Console, doing: str) -> "Progress":
+    """A line at the bottom of a terminal that counts the seconds; what others print stays whole."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=out,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    progress.add_task(escape(doing), total=None)
+    return progress
+
+
+def run_work(work: Coroutine[Any, Any, T], doing: str | None = "Waiting for the server") -> T:
+    """Run a command's work; what it cannot do is told in a sentence.
+
+    `doing` is shown when it takes long; None when the work itself shows how it goes.
+    """
+    import asyncio
+    from contextlib import nullcontext
+
     from appstrate.cli.access import AccessError
     from appstrate.cli.client import ApiError
 
     try:
-        return asyncio.run(work)
+        with Waiting(doing) if doing else nullcontext():
+            return asyncio.run(work)
     except (AccessError, ApiError) as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -52,36 +120,59 @@ async def call(
     path: str,
     body: dict[str, Any] | None = None,
     *,
-    query: Mapping[str, str] | None = None,
+    query: Mapping[str, str | None] | None = None,
 ) -> dict[str, Any]:
-    """One request to the server a command is for, as who the command is for; for `run_work`."""
+    """One request to the server a command is for, as who the command is for; for `run_work`.
+
+    What a query has None or nothing for is left out of it.
+    """
+    async with connected(url) as client:
+        asked = {name: value for name, value in (query or {}).items() if value}
+        return dict(await client.request(method, path, body, asked) or {})
+
+
+def connected(url: str | None) -> "Client":
+    """The server a command is for, as who the command is for; to be entered."""
     from appstrate.cli.access import find_access
     from appstrate.cli.client import Client
 
     access = find_access(url)
-    async with Client(access.url, access.api_key) as client:
-        match method:
-            case "GET":
-                answer = await client.get(path, **(query or {}))
-            case "PUT":
-                answer = await client.put(path, body or {})
-            case "DELETE":
-                answer = await client.delete(path)
-            case _:
-                answer = await client.post(path, body, **(query or {}))
-    return dict(answer or {})
+    return Client(access.url, access.api_key)
 
 
-def print_table(out: Console, table: "Table") -> None:
-    """Print a table as wide as it is: an id is for copying, so no column is folded or cut."""
-    width, out.width = out.width, WIDE
-    try:
-        out.print(table)
-    finally:
-        out.width = width
+def path(*parts: str) -> str:
+    """A path of the API; what was typed stays within its own part of it."""
+    from urllib.parse import quote
+
+    return "/api/" + "/".join(quote(part, safe="@") for part in parts)
+
+
+def agent_parts(name: str) -> list[str]:
+    """The two parts of a package's id. Fails when it is none."""
+    import re
+
+    if not re.fullmatch(r"@?[^/@\s]+/[^/@\s]+", name):
+        fail(f"{name} is no package's name: write it as @scope/name", 2)
+    return name.split("/")
+
+
+def group(about: str, lister: Callable[..., None]) -> typer.Typer:
+    """The commands of one subject, with a list of it when none is named."""
+    made = typer.Typer(invoke_without_command=True, help=about)
+    made.command("list")(lister)
+
+    @made.callback()
+    def list_by_default(context: typer.Context, as_json: AsJson = False, url: Url = None) -> None:
+        if context.invoked_subcommand is None:
+            lister(as_json=as_json, url=url)
+        elif as_json or url:
+            fail(f"write --json and --url after `{context.invoked_subcommand}`", 2)
+
+    list_by_default.__doc__ = about
+    return made
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """Say what is wrong, and leave."""
+    """Say what is wrong, and leave: with 2 for what was typed, with 1 for what came of it."""
     errors.print(f"[bold red]appstrate:[/] {escape(message)}")
     sys.exit(code)

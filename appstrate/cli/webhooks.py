@@ -1,61 +1,70 @@
-"""`appstrate webhooks`: who is told over HTTP what happens to runs."""
+"""`appstrate webhooks`: telling others what happens to runs."""
 
-import json
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from appstrate.cli.terminal import AsJson, Url, call, console, errors, run_work
-
-webhooks = typer.Typer(invoke_without_command=True, help="Tell others what happens to runs.")
+from appstrate.cli.output import local, print_json, print_rows, show_rows, status, tell
+from appstrate.cli.terminal import (
+    AsJson,
+    Url,
+    call,
+    command_name,
+    console,
+    fail,
+    group,
+    path,
+    run_work,
+)
 
 WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK", help="The webhook's id.")]
+Events = Annotated[
+    list[str] | None,
+    typer.Option("--event", "-e", help="Such as run.failed; by default every end of a run."),
+]
+Agent = Annotated[str | None, typer.Option(help="Only runs of this agent.")]
+Summary = Annotated[
+    bool | None, typer.Option("--summary/--full", help="Whether to leave input and result out.")
+]
 ENDS = ["run.success", "run.failed", "run.timeout", "run.cancelled"]
 PATH = "/api/webhooks"
+DELIVERING = "Waiting for the receiver"
 
 
-@webhooks.callback()
-def list_by_default(context: typer.Context) -> None:
-    """Tell others what happens to runs."""
-    if context.invoked_subcommand is None:
-        list_webhooks()
-
-
-@webhooks.command("list")
 def list_webhooks(as_json: AsJson = False, url: Url = None) -> None:
     """List the webhooks of the application."""
-    from rich.table import Table
+    page = run_work(call(url, "GET", PATH))
+    show_rows(
+        page,
+        "WEBHOOK URL EVENTS AGENT STATE",
+        [
+            (
+                *(each["id"], each["url"], ",".join(each["events"]), each["packageId"]),
+                "" if each["enabled"] else "disabled",
+            )
+            for each in page["data"]
+        ],
+        as_json=as_json,
+        none=f"There are no webhooks yet: `{command_name()} webhooks add` makes one.",
+    )
 
-    found = run_work(call(url, "GET", PATH))["data"]
-    if as_json:
-        print(json.dumps(found, indent=2))  # noqa: T201 - for programs
-        return
-    if not found:
-        console.print("There are no webhooks yet: `webhooks add` makes one.")
-        return
-    table = Table.grid(padding=(0, 2))
-    for each in found:
-        state = "" if each["enabled"] else "[yellow]disabled[/]"
-        events = ", ".join(each["events"])
-        table.add_row(each["id"], escape(each["url"]), events, each["packageId"] or "", state)
-    console.print(table)
+
+webhooks = group("Tell others what happens to runs.", list_webhooks)
 
 
 @webhooks.command("add")
 def add(
     target: Annotated[str, typer.Argument(metavar="URL", help="Where to post to, by https.")],
-    events: Annotated[
-        list[str] | None,
-        typer.Option("--event", "-e", help="Such as run.failed; by default every end of a run."),
-    ] = None,
-    agent: Annotated[str | None, typer.Option(help="Only runs of this agent.")] = None,
-    summary: Annotated[bool, typer.Option(help="Leave input and result out.")] = False,
+    events: Events = None,
+    agent: Agent = None,
+    summary: Summary = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Have a URL told of runs; prints the secret that signs what it is told, this once."""
+    """Have a URL told of runs; prints the secret that signs what it is told, this once.
+
+    Example: `appstrate webhooks add https://example.com/hook -e run.failed`
+    """
     body: dict[str, Any] = {
         "level": "application",
         "url": target,
@@ -65,29 +74,55 @@ def add(
     }
     made = run_work(call(url, "POST", PATH, body))
     if as_json:
-        print(json.dumps(made, indent=2))  # noqa: T201 - for programs
+        print_json(made)
         return
     console.print(f"Made [bold]{made['id']}[/]. Its secret, which is not shown again:")
     console.print(made["secret"])
 
 
+@webhooks.command("edit")
+def edit(
+    webhook: WebhookId,
+    target: Annotated[str | None, typer.Option("--to", help="Where to post to.")] = None,
+    events: Events = None,
+    agent: Agent = None,
+    summary: Summary = None,
+    enabled: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Whether it is told anything.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Change what is said of a webhook; the rest stays."""
+    said = {"url": target, "events": events, "packageId": agent, "enabled": enabled}
+    body = {field: value for field, value in said.items() if value is not None}
+    if summary is not None:
+        body["payloadMode"] = "summary" if summary else "full"
+    if not body:
+        fail("say what to change: `webhooks edit --help` lists it", 2)
+    changed = run_work(call(url, "PUT", path("webhooks", webhook), body))
+    tell(changed, "Changed.", as_json=as_json)
+
+
 @webhooks.command("test")
 def deliver_sample(webhook: WebhookId, as_json: AsJson = False, url: Url = None) -> None:
     """Deliver a sample event now, and show what came of it."""
-    with errors.status("Waiting for the receiver"):
-        tested = run_work(call(url, "POST", f"{PATH}/{webhook}/test"))
+    tested = run_work(call(url, "POST", path("webhooks", webhook, "test")), DELIVERING)
     _show(tested["delivery"], tested if as_json else None)
 
 
 @webhooks.command("deliveries")
-def deliveries(webhook: WebhookId, as_json: AsJson = False, url: Url = None) -> None:
+def deliveries(
+    webhook: WebhookId,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
     """Show the latest attempts to tell a webhook something."""
-    found = run_work(call(url, "GET", f"{PATH}/{webhook}/deliveries"))["data"]
-    if as_json:
-        print(json.dumps(found, indent=2))  # noqa: T201 - for programs
-        return
-    for each in found:
-        console.print(_line(each))
+    where = path("webhooks", webhook, "deliveries")
+    page = run_work(call(url, "GET", where, query={"limit": str(limit)}))
+    rows = [_row(each) for each in page["data"]]
+    show_rows(page, HEAD, rows, as_json=as_json, none="It was told nothing yet.")
 
 
 @webhooks.command("redeliver")
@@ -98,51 +133,46 @@ def redeliver(
     url: Url = None,
 ) -> None:
     """Deliver the event of a delivery once more, now."""
-    with errors.status("Waiting for the receiver"):
-        made = run_work(call(url, "POST", f"{PATH}/{webhook}/deliveries/{delivery}/redeliver"))
+    where = path("webhooks", webhook, "deliveries", delivery, "redeliver")
+    made = run_work(call(url, "POST", where), DELIVERING)
     _show(made, made if as_json else None)
 
 
 @webhooks.command("rotate")
 def rotate(webhook: WebhookId, as_json: AsJson = False, url: Url = None) -> None:
     """Make a new secret; for a week the previous one signs along."""
-    made = run_work(call(url, "POST", f"{PATH}/{webhook}/rotate"))
+    made = run_work(call(url, "POST", path("webhooks", webhook, "rotate")))
     if as_json:
-        print(json.dumps(made, indent=2))  # noqa: T201 - for programs
+        print_json(made)
         return
-    ends = _local(made["rotationWindowEndsAt"])
+    ends = local(made["rotationWindowEndsAt"])
     console.print(f"The previous secret signs along until {ends}. The new one:")
     console.print(made["secret"])
 
 
-@webhooks.command("delete")
-def delete(webhook: WebhookId, url: Url = None) -> None:
-    """Delete a webhook; it is told nothing more."""
-    run_work(call(url, "DELETE", f"{PATH}/{webhook}"))
-    console.print("Deleted.")
+@webhooks.command("remove")
+def remove(webhook: WebhookId, as_json: AsJson = False, url: Url = None) -> None:
+    """Remove a webhook; it is told nothing more."""
+    run_work(call(url, "DELETE", path("webhooks", webhook)))
+    tell({"id": webhook, "removed": True}, "Removed.", as_json=as_json)
+
+
+HEAD = "WHEN DELIVERY EVENT STATUS CODE ATTEMPT TOOK ERROR"
 
 
 def _show(delivery: dict[str, Any], document: dict[str, Any] | None) -> None:
     """How an attempt went, or all of it for programs; a failed one is the command's failure."""
     if document is None:
-        console.print(_line(delivery))
+        print_rows(HEAD.split(), [_row(delivery)])
     else:
-        print(json.dumps(document, indent=2))  # noqa: T201 - for programs
+        print_json(document)
     if delivery["status"] != "success":
         raise typer.Exit(1)
 
 
-def _line(delivery: dict[str, Any]) -> str:
-    color = "green" if delivery["status"] == "success" else "red"
-    told = [
-        f"{_local(delivery['createdAt'])}  {delivery['id']}  {delivery['eventType']:13}",
-        f"[{color}]{delivery['status']:7}[/] {delivery['statusCode'] or '':>3}",
-        f"attempt {delivery['attempt']}, {delivery['latency']} ms",
-        escape(delivery["error"] or ""),
-    ]
-    return "  ".join(told).rstrip()
-
-
-def _local(moment: str) -> str:
-    """A time as the clock here shows it."""
-    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S}"
+def _row(delivery: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        *(local(delivery["createdAt"]), delivery["id"], delivery["eventType"]),
+        *(status(delivery["status"]), delivery["statusCode"], delivery["attempt"]),
+        *(f"{delivery['latency']} ms", delivery["error"]),
+    )

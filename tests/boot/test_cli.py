@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from appstrate.cli.follow import plain, print_line, print_result
+from appstrate.cli.follow import print_line, print_result
+from appstrate.cli.output import plain
 from appstrate.cli.why import print_why
 from support.api import PASSWORD, Api, new_owner
 from support.fake_model import Say, fake_model
@@ -100,6 +101,9 @@ def test_a_package_is_imported_and_run(shell: Shell) -> None:
     [
         (["run", "@no/body"], 1, "there is no agent @no/body"),
         (["run", "hello-world"], 2, "write it as @scope/name"),
+        (["run", "@a/b", "--file", "notes"], 2, "write name=path"),
+        (["agents", "--url", "nowhere"], 1, "nowhere is no address of a server"),
+        (["runs", "--json", "list"], 2, "write --json and --url after `list`"),
         (["run", "@appstrate/hello-world", "--version", "9.9.9"], 1, "no published version"),
         (["run", "@appstrate/hello-world", "-i", "name"], 2, "write name=value"),
         (["run", "@appstrate/hello-world", "-i", "@missing.json"], 2, "missing.json"),
@@ -172,8 +176,8 @@ def test_whoever_signed_in_last_is_meant(shell: Shell) -> None:
     assert "there is no model Mine" in refused.stderr
     signed_in = shell("login", "--url", url, "--email", api.email, "--password", PASSWORD)
     assert signed_in.returncode == 0, signed_in.stderr
-    run = shell("run", "@appstrate/hello-world", "--model", "Mine", "--no-follow")
-    again = shell("run", "@appstrate/hello-world", "--model", "mine", "--no-follow")
+    run = shell("run", "@appstrate/hello-world", "--model", "Mine", "--no-wait")
+    again = shell("run", "@appstrate/hello-world", "--model", "mine", "--no-wait")
     (shell.folder / "config" / "appstrate" / "cli.json").unlink()
 
     assert run.returncode == again.returncode == 0, run.stderr + again.stderr
@@ -239,17 +243,17 @@ def test_stopping_twice_is_no_mistake(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("demo")
 def test_runs_are_listed_explained_and_waited_for(shell: Shell) -> None:
-    waited = shell("run", "@appstrate/hello-world", "--model", "demo", "--wait", "-i", "name=Ada")
+    waited = shell("run", "@appstrate/hello-world", "--model", "demo", "-q", "-i", "name=Ada")
     assert waited.returncode == 0, waited.stderr
-    assert "Greeting Ada" not in waited.stdout
-    assert '"greeting": "Hello, Ada!"' in waited.stdout
-    [run] = json.loads(shell("runs", "list", "--limit", "1", "--json").stdout)
+    assert json.loads(waited.stdout) == {"greeting": "Hello, Ada!"}
+    [run] = json.loads(shell("runs", "list", "--limit", "1", "--json").stdout)["data"]
     listed = shell("runs", "list", "--status", "success", "--mine")
     assert run["id"] in listed.stdout
     assert "@appstrate/hello-world" in shell("runs").stdout
-    [narrow] = shell("runs", "list", "--limit", "1", COLUMNS="80").stdout.splitlines()
+    _, narrow, more = shell("runs", "list", "--limit", "1", COLUMNS="80").stdout.splitlines()
+    assert more == "… and more"
     assert narrow.startswith(run["id"])
-    assert narrow.rstrip().endswith(f"@appstrate/hello-world #{run['runNumber']}")
+    assert narrow.endswith(f"@appstrate/hello-world #{run['runNumber']}")
 
     why = shell("runs", "why", run["id"])
     assert why.returncode == 0, why.stderr
@@ -264,24 +268,24 @@ def test_runs_are_listed_explained_and_waited_for(shell: Shell) -> None:
 
 
 def test_schedules_are_made_shown_and_paused(shell: Shell) -> None:
-    agent = json.loads(shell("runs", "list", "--limit", "1", "--json").stdout)[0]
+    agent = json.loads(shell("runs", "--json").stdout)["data"][0]
     name = f"{agent['agent_scope']}/{agent['agent_name']}"
     values = ("-i", json.dumps(agent["input"]))
     made = shell("schedules", "add", name, "0 7 * * MON", "-z", "Europe/Paris", *values)
     assert made.returncode == 0, made.stderr
-    schedule = json.loads(shell("schedules", "list", "--json").stdout)[-1]["id"]
+    schedule = json.loads(shell("schedules", "list", "--json").stdout)["data"][-1]["id"]
     assert schedule in made.stdout
 
     assert "Europe/Paris" in shell("schedules").stdout
-    assert len(shell("schedules", "next", "@daily").stdout.splitlines()) == 5
+    assert len(shell("schedules", "preview", "@daily").stdout.splitlines()) == 6
     assert "run_" in shell("schedules", "run", schedule).stdout
     shell("schedules", "pause", schedule)
     assert "disabled" in shell("schedules").stdout
-    assert "Due " in shell("schedules", "resume", schedule).stdout
-    wrong = shell("schedules", "next", "0 0 30 2 *")
+    assert "due " in shell("schedules", "resume", schedule).stdout
+    wrong = shell("schedules", "preview", "0 0 30 2 *")
     assert wrong.returncode == 1
     assert "bad day-of-month" in wrong.stderr
-    assert shell("schedules", "delete", schedule).stdout == "Deleted.\n"
+    assert shell("schedules", "remove", schedule).stdout == "Removed.\n"
     assert shell("schedules", "fires", schedule).returncode == 1
 
 
@@ -290,18 +294,19 @@ def test_webhooks_are_made_tried_and_deleted(shell: Shell) -> None:
     wrong = shell("webhooks", "add", "http://example.com/hook")
     made = shell("webhooks", "add", "http://127.0.0.1:9/hook", "-e", "run.failed")
     assert made.returncode == 0, made.stderr
-    webhook = json.loads(shell("webhooks", "list", "--json").stdout)[0]["id"]
+    webhook = json.loads(shell("webhooks", "list", "--json").stdout)["data"][0]["id"]
     tested = shell("webhooks", "test", webhook)
-    delivery = json.loads(shell("webhooks", "deliveries", webhook, "--json").stdout)[0]["id"]
+    told = json.loads(shell("webhooks", "deliveries", webhook, "--json").stdout)["data"]
+    delivery = told[0]["id"]
     again = shell("webhooks", "redeliver", webhook, delivery)
 
     assert (wrong.returncode, "https" in wrong.stderr) == (1, True)
     assert webhook in made.stdout
     assert "whsec_" in made.stdout
-    assert (tested.returncode, "attempt 1" in tested.stdout) == (1, True)
+    assert (tested.returncode, "ATTEMPT" in tested.stdout) == (1, True)
     assert "cannot be reached" in tested.stdout
-    assert (again.returncode, "attempt 2" in again.stdout) == (1, True)
-    assert shell("webhooks", "delete", webhook).stdout == "Deleted.\n"
+    assert (again.returncode, "  2        " in again.stdout) == (1, True)
+    assert shell("webhooks", "remove", webhook).stdout == "Removed.\n"
     assert "no webhooks" in shell("webhooks").stdout
 
 

@@ -15,7 +15,7 @@ from support.shell import Shell
 @pytest.mark.usefixtures("demo")
 def test_agents_are_listed_and_shown(shell: Shell) -> None:
     listed = shell("agents")
-    ids = [agent["id"] for agent in json.loads(shell("agents", "list", "--json").stdout)]
+    ids = [agent["id"] for agent in json.loads(shell("agents", "--json").stdout)["data"]]
     shown = shell("agents", "show", "@appstrate/hello-world")
     document = json.loads(shell("agents", "show", "@appstrate/hello-world", "--json").stdout)
 
@@ -34,7 +34,7 @@ def test_keys_are_made_listed_and_revoked(shell: Shell, tmp_path: Path) -> None:
     made = shell("keys", "add", "deploys", "--scope", "agents:run", "--scope", "agents:read", *who)
     assert made.returncode == 0, made.stderr
     key = made.stdout.strip()
-    listed = json.loads(shell("keys", "list", "--json", *who).stdout)[0]
+    listed = json.loads(shell("keys", "list", "--json", *who).stdout)["data"][0]
     table = shell("keys", "list", *who).stdout
     used = shell("agents", APPSTRATE_API_KEY=key, XDG_CONFIG_HOME=str(tmp_path))
     revoked = shell("keys", "revoke", listed["id"], *who)
