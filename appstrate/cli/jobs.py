@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from appstrate.cli.accounts import Email, Password, as_user
-from appstrate.cli.output import local, print_json, safe, show_rows, tell
+from appstrate.cli.output import local, print_fields, print_json, safe, show_rows, tell
 from appstrate.cli.terminal import AsJson, Url, group, path
 
 if TYPE_CHECKING:
@@ -50,8 +50,12 @@ def show(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Print all of a job, with or without --json as JSON: what it was about, its last error."""
-    print_json(_ask(url, email, password, "GET", job))
+    """Show all of a job: what it was about, and its last error."""
+    found = _ask(url, email, password, "GET", job)
+    if as_json:
+        print_json(found)
+    else:
+        print_fields(found)
 
 
 @jobs.command("retry")

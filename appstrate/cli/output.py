@@ -73,6 +73,13 @@ def print_rows(
         console.print(line)
 
 
+def print_fields(document: dict[str, Any]) -> None:
+    """A line for each field that says something."""
+    shown = {name: value for name, value in document.items() if value not in (None, {}, [])}
+    rows = [(name, v if isinstance(v, str) else json.dumps(v)) for name, v in shown.items()]
+    print_rows(("FIELD", "VALUE"), rows, whole=True)
+
+
 def local(moment: str | None, none: str = "") -> str:
     """A time as the clock here shows it."""
     if moment is None:

@@ -1,13 +1,12 @@
 """`appstrate schedules`: agents that run by themselves."""
 
-import json
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from appstrate.cli.inputs import Values, typed_input
-from appstrate.cli.output import local, print_json, print_rows, show_rows, tell
+from appstrate.cli.output import local, print_fields, print_json, print_rows, show_rows, tell
 from appstrate.cli.terminal import (
     AsJson,
     Url,
@@ -64,10 +63,8 @@ def show(schedule: ScheduleId, as_json: AsJson = False, url: Url = None) -> None
     found = run_work(call(url, "GET", path("schedules", schedule)))
     if as_json:
         print_json(found)
-        return
-    shown = {name: value for name, value in found.items() if value not in (None, {}, [])}
-    rows = [(name, v if isinstance(v, str) else json.dumps(v)) for name, v in shown.items()]
-    print_rows(("FIELD", "VALUE"), rows, whole=True)
+    else:
+        print_fields(found)
 
 
 @schedules.command("add")
