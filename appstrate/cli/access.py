@@ -76,6 +76,16 @@ def find_access(url: str | None) -> Access:
     )
 
 
+def has_own_key() -> bool:
+    """Whether the environment brings a key, which then counts instead of any login."""
+    return bool(os.environ.get("APPSTRATE_API_KEY", "").strip())
+
+
+def wants_details() -> bool:
+    """Whether whoever types wants to see where a mistake of ours is."""
+    return bool(os.environ.get("APPSTRATE_DEBUG"))
+
+
 def find_login(where: str) -> dict[str, Any]:
     """What was kept when somebody last signed in to a server here; empty when nobody did."""
     path = login_file(where)

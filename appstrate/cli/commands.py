@@ -1,6 +1,5 @@
 """The commands. Each imports what it needs, so that `--help` and mistakes answer at once."""
 
-import os
 from typing import Annotated, NoReturn
 
 import typer
@@ -91,7 +90,7 @@ def main() -> None:
 
 
 def _explain(error: Exception) -> NoReturn:
-    from appstrate.cli.access import AccessError
+    from appstrate.cli.access import AccessError, wants_details
     from appstrate.environment import SettingsError
 
     if isinstance(error, SettingsError):
@@ -100,6 +99,6 @@ def _explain(error: Exception) -> NoReturn:
         fail(str(error))
     if isinstance(error, OSError):
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    if os.environ.get("APPSTRATE_DEBUG"):
+    if wants_details():
         raise error
     fail(f"this should not happen: {error!r}\n  APPSTRATE_DEBUG=1 shows where it did.")

@@ -1,6 +1,5 @@
 """`appstrate status`: how the server is, and as whom the command line speaks to it."""
 
-import os
 from typing import Any
 
 import typer
@@ -30,10 +29,12 @@ def status(as_json: AsJson = False, url: Url = None) -> None:
 
 
 def _print(where: str, health: dict[str, Any], login: dict[str, Any]) -> None:
+    from appstrate.cli.access import has_own_key
+
     up = int(health.get("uptime_ms", 0) / 1000)
     since = f", up for {up // 3600}:{up // 60 % 60:02}:{up % 60:02}" if up else ""
     console.print(f"[bold]{where}[/]  version {health['version']['app']}{since}")
-    if os.environ.get("APPSTRATE_API_KEY"):
+    if has_own_key():
         console.print("With the key of APPSTRATE_API_KEY")
     elif login:
         place = login.get("slug") or login.get("orgId")

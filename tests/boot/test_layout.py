@@ -14,20 +14,8 @@ from appstrate.http.routes import every_route
 from appstrate.paths import MIGRATIONS, ROOT, SYSTEM_PACKAGES
 
 SOURCES = [p for name in ("actors", "adapters", "appstrate") for p in (ROOT / name).rglob("*.py")]
-COMMANDS = (
-    "accounts",
-    "agents",
-    "commands",
-    "jobs",
-    "keys",
-    "packages",
-    "runs",
-    "schedules",
-    "terminal",
-    "webhooks",
-)
 MAY_IMPORT_LATE = {
-    *(ROOT / "appstrate" / "cli" / f"{name}.py" for name in COMMANDS),
+    *(ROOT / "appstrate" / "cli").glob("*.py"),  # help and mistakes answer at once
     ROOT / "appstrate" / "tiers.py",
     ROOT / "appstrate" / "agent" / "__main__.py",
 }
