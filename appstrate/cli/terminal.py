@@ -71,7 +71,7 @@ class Waiting:
             if self._over:
                 return
             if not errors.is_terminal:
-                errors.print(f"{self._doing} …")
+                errors.print(f"{escape(self._doing)} …")
                 return
             self._shown = elapsing(errors, self._doing)
             self._shown.start()
@@ -164,12 +164,20 @@ def group(about: str, lister: Callable[..., None]) -> typer.Typer:
     @made.callback()
     def list_by_default(context: typer.Context, as_json: AsJson = False, url: Url = None) -> None:
         if context.invoked_subcommand is None:
-            lister(as_json=as_json, url=url)
+            _list(context, (["--json"] if as_json else []) + (["--url", url] if url else []))
         elif as_json or url:
             fail(f"write --json and --url after `{context.invoked_subcommand}`", 2)
 
     list_by_default.__doc__ = about
     return made
+
+
+def _list(context: typer.Context, arguments: list[str]) -> None:
+    """Do as if `list` had been typed."""
+    group: Any = context.command
+    command = group.get_command(context, "list")
+    with command.make_context("list", arguments, parent=context) as within:
+        command.invoke(within)
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
