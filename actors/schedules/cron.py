@@ -8,6 +8,7 @@ every hour or more often keep their rhythm.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
 from zoneinfo import ZoneInfo, available_timezones
@@ -56,7 +57,9 @@ def check_cron(expression: str, zone: str, now: datetime) -> None:
     problems: list[FieldProblem] = []
     known = _is_zone(zone)
     if not known:
-        told = f"{zone[:50]!r} is no time zone of the IANA database, such as Europe/Paris"
+        near = _near_zone(zone)
+        told = f"{zone[:50]!r} is no time zone of the IANA database"
+        told += f": did you mean {near}?" if near else ", such as Europe/Paris"
         problems.append(FieldProblem(field="timezone", code="invalid_value", message=told))
     if why := _problem(expression, zone if known else "UTC", now):
         problems.append(FieldProblem(field="cron_expression", code="invalid_value", message=why))
@@ -71,8 +74,12 @@ def check_cron(expression: str, zone: str, now: datetime) -> None:
 
 
 def _problem(expression: str, zone: str, now: datetime) -> str | None:
-    if expression.strip().startswith("@") and expression.strip().lower() not in PRESETS:
-        return f"is no preset: there are {', '.join(PRESETS)}"
+    preset = expression.strip().lower()
+    if preset.startswith("@") and preset not in PRESETS:
+        what = "is no preset"
+        if preset == "@reboot":
+            what = "cannot be @reboot, for a start of the server is no time of day"
+        return f"{what}: there are {', '.join(PRESETS)}"
     fields = _fields(expression).split()
     if len(fields) not in (5, 6) or len(expression) > LONGEST:
         return (
@@ -102,6 +109,17 @@ def _fields(expression: str) -> str:
 
 def _is_zone(name: str) -> bool:
     return name in _known_zones()
+
+
+def _near_zone(name: str) -> str | None:
+    """The zone that was probably meant: by a city, or by a name that is nearly right."""
+    wanted = name.strip().lower().replace(" ", "_")[:50]
+    zones = {zone.lower(): zone for zone in sorted(_known_zones())}
+    cities = {lower.rpartition("/")[2]: zone for lower, zone in zones.items() if "/" in lower}
+    for known in (zones, cities):
+        if near := get_close_matches(wanted, known, n=1, cutoff=0.8):
+            return known[near[0]]
+    return None
 
 
 @lru_cache(maxsize=1)

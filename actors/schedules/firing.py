@@ -38,6 +38,8 @@ from actors.schedules.schedules import acting_for, wish_of
 log = structlog.get_logger("scheduler")
 
 PAUSE_SECONDS = 1.0
+# Nothing else is fired while somebody does not answer.
+PLAN_SECONDS = 8.0
 REFUSALS_AT_ONCE = 8
 ACTOR_GONE = "the user it ran for is no member of the organization any more"
 GONE = NotFound(f"The schedule was disabled: {ACTOR_GONE}.")
@@ -97,7 +99,7 @@ class Firing:
     async def _plan(self, kind: Kind, fires: list[DueFire]) -> Sequence[Planned]:
         acting, package, version = kind
         try:
-            actor = await self._members.ask(acting)
+            actor = await self._members.ask(acting, within=PLAN_SECONDS)
         except NotFound:
             return [(fire, GONE) for fire in fires]
         except (Unavailable, AskError) as problem:
@@ -105,7 +107,7 @@ class Firing:
         wishes = [wish_of(fire.schedule) for fire in fires]
         planning = PlanRuns(caller=actor, package=package, version=version, wishes=wishes)
         try:
-            outcomes = await self._launcher.ask(planning)
+            outcomes = await self._launcher.ask(planning, within=PLAN_SECONDS)
         except HandlerError:
             if len(fires) == 1:
                 return [(fires[0], BROKEN)]

@@ -26,7 +26,8 @@ LONGEST_SLEEP = 30.0
 PAUSE_SECONDS = 1.0
 # Somebody else holds what is due: a moment, so as not to ask all the time.
 ELSEWHERE = timedelta(seconds=0.05)
-LEASE = timedelta(seconds=20)
+# How long what a killed process had claimed waits; a slower one loses to whoever fires it first.
+LEASE = timedelta(seconds=10)
 AT_ONCE = 1024
 # Less than the second between one due time and the next, and enough to plan what is due at once.
 AHEAD = timedelta(seconds=0.8)

@@ -37,7 +37,8 @@ ARRAYS = ", ".join(
 )
 VALUES = ", ".join(f"{name}::{kind}" for name, kind in ROW.items())
 
-# The runs of an organization are admitted in their order, as long as it has places; one that comes
+# The runs of an organization are admitted in their order, which their times keep, as long as it has
+# places; one that comes
 # of a due time only if that is still due. Everybody locks due times first, then counters in order.
 LAUNCH = f"""
     WITH given AS (
@@ -70,8 +71,8 @@ LAUNCH = f"""
             SELECT DISTINCT schedule_id, org_id FROM admitted WHERE schedule_id IS NOT NULL
         ) a WHERE s.id = a.schedule_id AND s.org_id = a.org_id
     ), r AS (
-        INSERT INTO runs ({", ".join(ROW)}, run_number)
-        SELECT {VALUES}, last_number - many + number
+        INSERT INTO runs ({", ".join(ROW)}, run_number, started_at)
+        SELECT {VALUES}, last_number - many + number, now() + (place - 1) * interval '1 microsecond'
         FROM admitted JOIN counted USING (application_id, counter) ORDER BY place
         RETURNING *
     ), sink AS (

@@ -51,6 +51,12 @@ NEXT = f"""
     ))
 """
 
+EXPAND = """
+    SELECT s.*, NULL AS actor_name FROM schedules s
+    WHERE next_run_at <= $2 AND (next_run_at <= $1 OR overlap_policy = 'allow')
+    ORDER BY next_run_at LIMIT $3 FOR UPDATE SKIP LOCKED
+"""
+
 # A schedule that skips overlaps loses the due times that come while a run of it is active.
 CLAIM = f"""
     WITH turns AS (
@@ -212,14 +218,7 @@ class PostgresScheduleRecords:
         self, now: datetime, expand: Expand, limit: int, ahead: timedelta = AT_ITS_TIME
     ) -> int:
         async with self._pool.transaction() as connection:
-            rows = await connection.fetch(
-                """
-                SELECT s.*, NULL AS actor_name FROM schedules s
-                WHERE next_run_at <= $2 AND (next_run_at <= $1 OR overlap_policy = 'allow')
-                ORDER BY next_run_at LIMIT $3 FOR UPDATE SKIP LOCKED
-                """,
-                *(now, now + ahead, limit),
-            )
+            rows = await connection.fetch(EXPAND, now, now + ahead, limit)
             if rows:
                 found = [(row["id"], expand(Schedule(**pick(Schedule, row)))) for row in rows]
                 await _write(connection, found)

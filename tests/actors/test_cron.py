@@ -73,6 +73,17 @@ def due(expression: str, zone: str, after: str, count: int) -> list[str]:
         ("@HOURLY", "UTC", "2026-05-02T08:00", ["05-02 09:00"]),
         ("0 12 ? * MON-FRI", "UTC", "2026-05-02T08:00", ["05-04 12:00", "05-05 12:00"]),
         ("0 12 1 jan ?", "UTC", "2026-05-02T08:00", ["01-01 12:00"]),
+        ("0 12 L * *", "UTC", "2026-01-15T00:00", ["01-31 12:00", "02-28 12:00", "03-31 12:00"]),
+        ("0 12 LW * *", "UTC", "2026-01-15T00:00", ["01-30 12:00", "02-27 12:00"]),
+        ("0 12 ? * 5L", "UTC", "2026-05-02T08:00", ["05-29 12:00", "06-26 12:00"]),
+        ("0 12 * * MON#2", "UTC", "2026-05-02T08:00", ["05-11 12:00", "06-08 12:00"]),
+        ("@weekly", "UTC", "2026-05-02T08:00", ["05-03 00:00", "05-10 00:00"]),
+        ("@monthly", "UTC", "2026-05-02T08:00", ["06-01 00:00", "07-01 00:00"]),
+        ("@yearly", "UTC", "2026-05-02T08:00", ["01-01 00:00", "01-01 00:00"]),
+        ("@annually", "UTC", "2026-05-02T08:00", ["01-01 00:00"]),
+        ("@midnight", "America/New_York", "2026-05-02T08:00", ["05-03 04:00"]),
+        ("@daily", "Australia/Lord_Howe", "2026-10-02T20:00", ["10-03 13:30", "10-04 13:00"]),
+        ("@hourly", "Europe/Paris", "2026-10-24T23:30", ["10-25 00:00", "10-25 01:00"]),
     ],
 )
 def test_due_times(expression: str, zone: str, after: str, expected: list[str]) -> None:
@@ -132,6 +143,31 @@ def test_what_would_never_fire_is_refused(expression: str, zone: str, fields: li
         check_cron(expression, zone, NOW)
 
     assert [problem.field for problem in caught.value.problems] == fields
+
+
+@pytest.mark.parametrize(
+    ("zone", "meant"),
+    [
+        ("Europe/Pariss", "Europe/Paris"),
+        ("europe/paris", "Europe/Paris"),
+        ("Paris", "Europe/Paris"),
+        ("new york", "America/New_York"),
+        ("utc", "UTC"),
+    ],
+)
+def test_a_zone_that_is_nearly_right_is_named(zone: str, meant: str) -> None:
+    with pytest.raises(Rejected, match=rf"did you mean {meant}\?"):
+        check_cron("@daily", zone, NOW)
+
+
+def test_a_zone_that_is_nothing_like_one_gets_an_example() -> None:
+    with pytest.raises(Rejected, match="such as Europe/Paris"):
+        check_cron("@daily", "Olympus Mons", NOW)
+
+
+def test_reboot_is_refused_in_words() -> None:
+    with pytest.raises(Rejected, match=r"start of the server.*there are @yearly"):
+        check_cron("@reboot", "UTC", NOW)
 
 
 def test_asking_is_quick_enough_for_many_schedules() -> None:

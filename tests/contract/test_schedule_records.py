@@ -87,6 +87,109 @@ async def test_every_due_time_becomes_one_row(records: ScheduleRecords) -> None:
     assert await expand(records, NOON + 3 * MINUTE) == 0
 
 
+async def test_a_clock_that_jumps_backwards_makes_no_second_row(records: ScheduleRecords) -> None:
+    made = await minutely(records)
+    await expand(records, NOON)
+
+    assert await expand(records, NOON - timedelta(hours=1)) == 0
+    assert await expand(records, NOON) == 0
+    assert [fire.due_at for fire in await fires_of(records, made, 10)] == [NOON]
+    assert await expand(records, NOON + MINUTE) == 1
+
+
+async def test_due_times_can_be_written_ahead_unless_overlaps_are_skipped(
+    records: ScheduleRecords,
+) -> None:
+    second = timedelta(seconds=1)
+    made = await minutely(records)
+    await minutely(records, overlap_policy="skip")
+
+    assert await records.next_due([], second) == NOON - second
+    assert await records.expand(NOON - second, once, 100, second) == 1
+    assert [fire.state for fire in await fires_of(records, made, 10)] == ["due"]
+    assert await records.expand(NOON, once, 100, second) == 1
+
+
+async def test_a_schedule_that_is_broken_is_disabled_with_the_reason(
+    records: ScheduleRecords,
+) -> None:
+    made = await minutely(records)
+    skipped = DueTime(due_at=NOON, fires=False, reason="skipped")
+    broken = Expansion(due=[skipped], following=None, broken="no such zone")
+
+    await records.expand(NOON, lambda _: broken, 100)
+
+    shown = await records.schedule(made.org_id, made.application_id, made.id)
+    assert shown is not None
+    assert (shown.enabled, shown.disabled_reason) == (False, "no such zone")
+    assert [fire.state for fire in await fires_of(records, made, 10)] == ["skipped"]
+
+
+async def test_a_change_that_moves_no_due_time_loses_none(records: ScheduleRecords) -> None:
+    made = await minutely(records)  # due long ago, and not looked at yet
+
+    changed = await records.change(replace(made, name="x", next_run_at=NOON + MINUTE))
+
+    assert changed is not None
+    assert (changed.name, changed.next_run_at) == ("x", NOON)
+
+
+async def test_a_due_time_that_came_before_its_schedule_was_moved_has_a_row(
+    records: ScheduleRecords,
+) -> None:
+    made = await minutely(records)
+    later = datetime.now(UTC) + timedelta(days=365)
+
+    await records.change(replace(made, cron_expression="0 0 1 1 *", next_run_at=later))
+
+    (fire,) = await fires_of(records, made, 10)
+    assert (fire.due_at, fire.state) == (NOON, "skipped")
+    assert fire.reason is not None
+    assert "changed" in fire.reason
+
+
+async def test_a_due_time_written_ahead_goes_when_its_schedule_is_moved(
+    records: ScheduleRecords,
+) -> None:
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    made = await minutely(records, next_run_at=soon)
+    await records.expand(soon, once, 100)
+    (fire,) = await records.claim(soon, soon + MINUTE, 10)
+
+    await records.change(replace(made, cron_expression="0 0 1 1 *", next_run_at=soon + MINUTE))
+
+    assert await fires_of(records, made, 10) == []
+    assert await records.refuse(fire, "no", new_run_id(), soon) is None
+
+
+async def test_a_schedule_disabled_while_a_due_time_is_claimed_does_not_fire(
+    records: ScheduleRecords,
+) -> None:
+    made = await minutely(records)
+    await expand(records, NOON)
+    (fire,) = await records.claim(NOON, NOON + MINUTE, 10)
+
+    await records.change(replace(made, enabled=False, next_run_at=None))
+
+    assert await records.refuse(fire, "no", new_run_id(), NOON) is None
+    assert {each.state for each in await fires_of(records, made, 10)} == {"skipped"}
+
+
+async def test_nobody_changes_what_is_another_organizations(records: ScheduleRecords) -> None:
+    made = await minutely(records)
+    stolen = replace(made, org_id=OrgId("other"), name="stolen", enabled=False)
+    await expand(records, NOON)
+
+    assert await records.change(stolen) is None
+    await records.disable(stolen, "stolen")
+    assert await records.fires(OrgId("other"), made.application_id, made.id, 10) == []
+
+    shown = await records.schedule(made.org_id, made.application_id, made.id)
+    assert shown is not None
+    assert (shown.name, shown.enabled) == (None, True)
+    assert [fire.state for fire in await fires_of(records, made, 10)] == ["due"]
+
+
 async def test_old_ones_are_skipped_with_a_reason_and_late_ones_fire(
     records: ScheduleRecords,
 ) -> None:

@@ -217,7 +217,7 @@ async def test_an_organization_launches_so_often_whoever_does_it(
 
 
 async def test_schedules_over_the_launch_rate_wait_and_are_not_refused(
-    owner: Api, fake: FakeModel
+    owner: Api, fake: FakeModel, strict: Server
 ) -> None:
     await owner.new_model(fake, fake.script(f"idle-{owner.org['slug']}", *[Hang()] * 4))
     agent = await owner.new_agent()
@@ -231,7 +231,9 @@ async def test_schedules_over_the_launch_rate_wait_and_are_not_refused(
         fires[:] = (await owner.get(f"/api/schedules/{made['id']}/fires")).json["data"]
         return len(fires) >= 3
 
+    planned = strict.at.launcher.metrics.served
     await until(three)
+    assert strict.at.launcher.metrics.served == planned, "planned before its turn"
     await owner.put(f"/api/schedules/{made['id']}", {"enabled": False})
     assert {fire["state"] for fire in fires[1:]} == {"due"}
     assert (await owner.get(f"/api/schedules/{made['id']}/runs")).json["data"] == []

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from actors.schedules import LookAgain
 from appstrate.boot import Server
 from support.api import Api, Json, new_owner
 from support.fake_model import FakeModel, Say
@@ -176,6 +177,61 @@ async def test_a_refused_fire_leaves_a_failed_run_with_the_reason(
     assert [row["type"] for row in found] == ["run.failed"]
 
 
+async def test_a_schedule_whose_user_has_left_is_disabled_and_says_why(
+    owner: Api, fake: FakeModel, server: Server
+) -> None:
+    made = await schedule(owner, await ready(owner, fake), cron_expression="0 0 1 1 *")
+    stranger = await new_owner(server.url)
+    user = (await stranger.get("/api/auth/get-session")).json["user"]["id"]
+    await database_of(server).execute(
+        "UPDATE schedules SET user_id = $2, next_run_at = now() WHERE id = $1", made["id"], user
+    )
+    server.at.scheduler.tell(LookAgain())
+
+    run = await first_run(owner, made["id"], "failed")
+
+    assert "disabled" in run["error"]
+
+    async def disabled() -> bool:
+        shown = (await owner.get(f"/api/schedules/{made['id']}")).json
+        return not shown["enabled"] and "no member" in shown["disabled_reason"]
+
+    await until(disabled)
+
+
+async def test_many_due_at_once_are_launched_together_and_bad_ones_harm_no_other(
+    owner: Api, fake: FakeModel, server: Server
+) -> None:
+    agent = await ready(owner, fake)
+    made = [await schedule(owner, agent, model_id_override="demo") for _ in range(12)]
+    database = database_of(server)
+    ids = [each["id"] for each in made]
+    await database.execute("UPDATE schedules SET model_id_override = 'gone' WHERE id = $1", ids[3])
+    before = server.at.run_manager.metrics.served
+    moment = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=2)
+    await database.execute(
+        "UPDATE schedules SET next_run_at = $2 WHERE id = ANY ($1::text[])", ids, moment
+    )
+    server.at.scheduler.tell(LookAgain())
+
+    async def all_of_them() -> bool:
+        states = "SELECT count(*) FROM schedule_fires WHERE due_at = $1 AND state <> 'due'"
+        return bool(await database.fetchval(states, moment) == 12)
+
+    await until(all_of_them)
+    rows = await database.fetch(
+        """
+        SELECT f.schedule_id, f.state, r.run_number, r.started_at FROM schedule_fires f
+        JOIN runs r ON r.id = f.run_id WHERE f.due_at = $1
+        """,
+        moment,
+    )
+    assert [row["schedule_id"] for row in rows if row["state"] == "refused"] == [ids[3]]
+    assert sorted(row["run_number"] for row in rows) == list(range(1, 13))
+    assert min(row["started_at"] for row in rows) >= moment, "launched before its time"
+    assert server.at.run_manager.metrics.served == before + 1
+
+
 async def test_run_now_launches_at_once(owner: Api, fake: FakeModel) -> None:
     made = await schedule(owner, await ready(owner, fake))
 
@@ -183,6 +239,10 @@ async def test_run_now_launches_at_once(owner: Api, fake: FakeModel) -> None:
 
     assert answer.status == 201
     assert answer.json["status"] == "pending"
+    runs = (await owner.get(f"/api/schedules/{made['id']}/runs")).json["data"]
+    assert [run["id"] for run in runs] == [answer.json["id"]]
+    assert (await owner.get(f"/api/schedules/{made['id']}")).json["last_run_at"] is not None
+    assert (await owner.get(f"/api/schedules/{made['id']}/fires")).json["data"] == []
 
 
 async def test_the_next_due_times_are_previewed(owner: Api) -> None:
