@@ -4,6 +4,7 @@ The program answers what stands, so nothing is believed that was not seen. Each 
 without what the one before needed.
 """
 
+import compileall
 import json
 import os
 import secrets
@@ -54,8 +55,10 @@ def find_sandbox(
 ) -> Found:
     """Try what this host allows. `parts` are the files and folders the program consists of.
 
-    Raises `SandboxError` when a wall is required that does not stand.
+    The program is compiled on the way. Raises `SandboxError` when a wall is required that does
+    not stand.
     """
+    _compile(parts := tuple(parts))
     if settings.sandbox == "off":
         return Found(sandbox=Sandbox(), walls=_no_walls("RUN_SANDBOX is off", "set it to auto"))
     if sys.platform != "linux":
@@ -73,6 +76,17 @@ def find_sandbox(
         sandbox = sandbox if sandbox.bubblewrap else replace(sandbox, trees=())
         return Found(sandbox=sandbox, walls=_required(settings, walls))
     return Found(sandbox=found.sandbox, walls=_required(settings, walls))
+
+
+def _compile(parts: Iterable[Path]) -> None:
+    """Once for all runs: within its walls a program cannot keep what Python compiles, and would
+    compile itself anew each time. Where this place may not be written to either, so be it.
+    """
+    for part in parts:
+        if part.is_dir():
+            compileall.compile_dir(part, quiet=2)
+        else:
+            compileall.compile_file(part, quiet=2)
 
 
 def _candidates(trees: tuple[Path, ...], hidden: tuple[Path, ...]) -> list[Sandbox]:

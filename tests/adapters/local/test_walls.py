@@ -15,7 +15,7 @@ import pytest
 from adapters.local.executor import LocalExecutor, LocalSlot
 from adapters.local.sandbox import Sandbox
 from adapters.local.settings import LocalExecutorSettings
-from adapters.local.trial import Found, SandboxError
+from adapters.local.trial import Found, SandboxError, find_sandbox
 from support.waiting import alive, eventually
 from support.walls import PROGRAM, found_on_this_host, need
 
@@ -381,3 +381,17 @@ def test_off_is_off(place: Path, program: Path) -> None:
 
     assert not any(wall.up for wall in found.walls)
     assert {wall.how for wall in found.walls} == {"RUN_SANDBOX is off"}
+
+
+def test_what_a_program_consists_of_is_compiled_once_for_all_runs(
+    place: Path, tmp_path: Path
+) -> None:
+    program = tmp_path / "agent" / "program.py"
+    program.parent.mkdir()
+    program.write_text(PROGRAM)
+    (program.parent / "part.py").write_text("x = 1")
+    settings = LocalExecutorSettings(root=place / "runs", sandbox="off")
+    find_sandbox(settings, program, [], [program.parent])
+
+    compiled = {path.name.partition(".")[0] for path in program.parent.glob("__pycache__/*.pyc")}
+    assert compiled == {"program", "part"}
