@@ -1,6 +1,7 @@
 """Bodies: JSON in, structs out, and the other way round."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -8,7 +9,7 @@ from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from actors.complaints import complain
-from actors.documents import as_object, decode_json
+from actors.documents import as_list, as_object, decode_json
 from actors.runtime import Rejected
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ def decode_body(body: bytes, kind: type[T]) -> tuple[T, list[str]]:
         raise complain(str(error), kind) from None
     except msgspec.DecodeError as error:
         raise Rejected(f"the body is no usable JSON: {error}") from None
-    return value, _ignored(document, kind)
+    return value, sorted(_ignored(document, value))
 
 
 def check_text(request: web.Request) -> None:
@@ -98,8 +99,17 @@ def _too_large(limit: int) -> Rejected:
     return Rejected(f"the body is larger than {limit} bytes", code="payload_too_large")
 
 
-def _ignored(document: Any, kind: type[Any]) -> list[str]:
-    config: msgspec.structs.StructConfig | None = getattr(kind, "__struct_config__", None)
-    if config is None or config.forbid_unknown_fields:
-        return []
-    return sorted(as_object(document).keys() - set(kind.__struct_encode_fields__))
+def _ignored(document: Any, value: Any, place: str = "") -> Iterator[str]:
+    """The fields of `document` that are not in `value`, however deep, as paths."""
+    if isinstance(value, msgspec.Struct):
+        config, known = value.__struct_config__, value.__struct_fields__
+        names = dict(zip(value.__struct_encode_fields__, known, strict=True))
+        for name, part in as_object(document).items():
+            if name in names:
+                yield from _ignored(part, getattr(value, names[name]), f"{place}{name}.")
+            elif name != config.tag_field:
+                yield f"{place}{name}"
+    elif isinstance(value, list):
+        for index, (part, kept) in enumerate(zip(as_list(document), as_list(value), strict=True)):
+            if isinstance(kept, msgspec.Struct):
+                yield from _ignored(part, kept, f"{place.removesuffix('.')}[{index}].")

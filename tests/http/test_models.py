@@ -103,6 +103,8 @@ async def test_ignored_fields_are_named(owner: Api) -> None:
 
     assert answer.status == 201
     assert answer.headers["X-Ignored-Fields"] == "apple, zebra"
+    body = {"modelId": "m", "credentialId": answer.json["id"], "cost": {"input": 1, "inptu": 2}}
+    assert (await owner.post("/api/models", body)).headers["X-Ignored-Fields"] == "cost.inptu"
 
 
 async def test_a_model_is_changed_field_by_field(owner: Api, fake: FakeModel) -> None:
