@@ -13,11 +13,20 @@ from aiohttp import HttpVersion11, hdrs, web
 from actors.addresses import Addresses
 from actors.runtime import Context, Refusal, current_context
 from appstrate.http.auth import Cookies, CookieSettings
-from appstrate.http.call import Handler, Route
+from appstrate.http.call import Handler, Route, Scope
 from appstrate.http.client import TRUSTED_HOPS
 from appstrate.http.codec import check_text
 from appstrate.http.cors import Cors
-from appstrate.http.endpoint import ADDRESSES, COOKIES, REQUEST_ID, URL, VERSION, endpoint, refused
+from appstrate.http.endpoint import (
+    ADDRESSES,
+    COOKIES,
+    REQUEST_ID,
+    SCOPE,
+    URL,
+    VERSION,
+    endpoint,
+    refused,
+)
 from appstrate.http.frames import STREAMS, Streams
 from appstrate.http.gate import GATE, Gate
 from appstrate.http.limits import FACTOR, sign_allowance
@@ -131,6 +140,9 @@ async def _sign(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Request-Id"] = request.get(REQUEST_ID) or f"req_{uuid4()}"
     response.headers["Server"] = "Appstrate"  # and not which Python of which library
     response.headers["Appstrate-Version"] = request.get(VERSION, API_VERSION)
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    if request.get(SCOPE, Scope.PUBLIC) is not Scope.PUBLIC:
+        response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
     request.app[CORS].sign(request, response)
     sign_allowance(request, response)
     traceparent = current_context.get().traceparent

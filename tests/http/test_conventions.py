@@ -1,4 +1,6 @@
 import asyncio
+import base64
+import hashlib
 import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,6 +34,17 @@ async def test_every_answer_names_its_request_and_the_version(server: Server) ->
         assert answer.headers["Server"] == "Appstrate"
     assert answers[0].headers["traceparent"] == trace
     assert "traceparent" not in answers[1].headers
+
+
+async def test_what_is_somebodys_is_kept_by_no_cache_and_taken_for_nothing_else(
+    owner: Api,
+) -> None:
+    mine, public = await owner.get("/api/runs"), await owner.get("/health")
+
+    assert mine.headers["Cache-Control"] == "no-store"
+    assert "Cache-Control" not in public.headers
+    for answer in (mine, public, await owner.get("/api/nothing")):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 async def test_a_refusal_is_a_problem_document(server: Server) -> None:
@@ -196,6 +209,11 @@ async def test_the_home_page_says_where_one_is(server: Server) -> None:
     assert "because DATABASE_URL is not set" in text
     assert "healthy" in text
     assert "appstrate run" in text
+    policy = answer.headers["Content-Security-Policy"]
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in policy
+    assert "frame-ancestors 'none'" in policy
 
 
 async def test_the_gate_is_closed_until_everything_runs(

@@ -1,7 +1,5 @@
 """Claiming the platform: its first owner, by the token that the server printed."""
 
-import base64
-import hashlib
 import html
 from pathlib import Path
 from string import Template
@@ -17,6 +15,7 @@ from actors.runtime import Refusal
 from appstrate.http.call import Call, Media, Query, Routes, Scope
 from appstrate.http.codec import json_response
 from appstrate.http.endpoint import COOKIES
+from appstrate.http.policy import policy_of
 from appstrate.http.problems import status_of
 from appstrate.http.routes.accounts import client_of, give_session, welcome
 
@@ -27,18 +26,12 @@ CLAIMS = 5
 PAGE = Template((Path(__file__).parent.parent / "pages" / "claim.html").read_text())
 CLOSED = """<p>This platform has an owner, or its operator named one.</p>
 <p>Sign in on the command line with <code>appstrate login</code>, or ask for an invitation.</p>"""
-STYLE = PAGE.template.partition("<style>")[2].partition("</style>")[0]
-STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 HEADERS = {
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{STYLE_HASH}'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": policy_of(PAGE.template, forms="'self'"),
     "Cache-Control": "no-store",
     # The token is in the address: no other site may read it. A stricter policy would keep the
     # origin from our own form.
     "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
 }
 FIELDS = (
     ("name", "Your name", "text", "name"),

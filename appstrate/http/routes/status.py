@@ -20,6 +20,7 @@ from actors.sidecar_pool import Wall
 from appstrate.http.call import Call, Media, Routes, Scope
 from appstrate.http.codec import json_response
 from appstrate.http.gate import Gate
+from appstrate.http.policy import policy_of
 
 PAGE = Template((Path(__file__).parent.parent / "pages" / "home.html").read_text())
 CHECK_SECONDS = 2.0
@@ -80,7 +81,9 @@ def status_routes(info: ServerInfo, gate: Gate, url: str) -> Routes:
     async def home(call: Call) -> web.Response:
         """Where one has landed, and what to do next."""
         checks = await check(call.at, info.folders)
-        return web.Response(text=_page(info, checks, url), content_type="text/html")
+        headers = {"Content-Security-Policy": policy_of(PAGE.template)}
+        text = _page(info, checks, url)
+        return web.Response(text=text, content_type="text/html", headers=headers)
 
     return routes
 
