@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeAlias
 
 import structlog
@@ -77,5 +78,4 @@ class FileSweeper(Actor):
         key = as_object(job.payload).get("key")
         if not isinstance(key, str):
             raise GiveUp("this job names no blob")
-        if not await self._records.is_kept(key):
-            await self._storage.ask(DeleteBlob(key=key))
+        await self._records.delete_unkept(key, partial(self._storage.ask, DeleteBlob(key=key)))

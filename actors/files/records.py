@@ -1,5 +1,6 @@
 """Uploads, documents, and what is kept of them."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
@@ -208,6 +209,6 @@ class SweepRecords(Protocol):
         """
         ...
 
-    async def is_kept(self, storage_key: str) -> bool:
-        """Whether a row still tells of a blob."""
+    async def delete_unkept(self, storage_key: str, delete: Callable[[], Awaitable[None]]) -> None:
+        """Have a blob deleted that no row tells of any more; none comes to meanwhile."""
         ...

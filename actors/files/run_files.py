@@ -136,7 +136,7 @@ class RunFiles(Actor):
             case TakeFiles():
                 return await self._take(message)
             case DropFiles():
-                return self._drop(message)
+                return self._drop(message.files)
             case ListInputs():
                 return await self._records.inputs(message.run)
             case OpenInput():
@@ -178,8 +178,22 @@ class RunFiles(Actor):
     async def _stored(
         self, wanted: Sequence[WantedFile], files: Sequence[InputFile], sources: Sources
     ) -> list[InputFile]:
-        """The same files, their bytes where their documents will be."""
+        """The same files, their bytes where their documents will be: all of them, or none."""
         done: dict[DocumentId, InputFile] = {}
+        try:
+            await self._store(wanted, files, sources, done)
+        except BaseException:
+            self._drop([*done.values()])
+            raise
+        return [done[file.document] for file in files]
+
+    async def _store(
+        self,
+        wanted: Sequence[WantedFile],
+        files: Sequence[InputFile],
+        sources: Sources,
+        done: dict[DocumentId, InputFile],
+    ) -> None:
         for each, file in zip(wanted, files, strict=True):
             if file.document in done or not file.new:
                 done.setdefault(file.document, file)
@@ -192,10 +206,9 @@ class RunFiles(Actor):
                 assert source is not None
                 await self._blobs.copy(source, file.storage_key)
                 done[file.document] = file
-        return [done[file.document] for file in files]
 
-    def _drop(self, message: DropFiles) -> None:
-        for file in message.files:
+    def _drop(self, files: Sequence[InputFile]) -> None:
+        for file in files:
             if file.new:
                 self._blobs.drop(file.storage_key)
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from actors.packages.manifest import (
 )
 from actors.runtime import FieldProblem, Rejected
 
+ARCHIVE_KEY = re.compile(r"packages/([0-9a-f]{64})\.afps")
 BLANK = "\t\r\n "
 CONTENT_FILES = {"agent": "prompt.md", "skill": "SKILL.md", "integration": "INTEGRATION.md"}
 
@@ -53,6 +55,14 @@ def blob_key(integrity: str) -> str:
     """Where the archive with this integrity is stored: content-addressed, so never overwritten."""
     digest = base64.b64decode(integrity.removeprefix("sha256-")).hex()
     return f"packages/{digest}.afps"
+
+
+def integrity_at(key: str) -> str | None:
+    """The integrity of the archive under this key of the storage; None when it is none."""
+    found = ARCHIVE_KEY.fullmatch(key)
+    if found is None:
+        return None
+    return f"sha256-{base64.b64encode(bytes.fromhex(found[1])).decode()}"
 
 
 def read_package(archive_bytes: bytes) -> ReadPackage:

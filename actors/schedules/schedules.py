@@ -158,6 +158,8 @@ class Schedules(Actor):
         self._now = now
 
     async def receive(self, message: SchedulesMessage) -> Any:
+        if not isinstance(message, PreviewSchedule):
+            _check_member(message.caller)
         match message:
             case CreateSchedule():
                 return await self._create(message)
@@ -329,6 +331,12 @@ def _user(actor: ActorSpec) -> UserId:
     if actor.user_id is None or actor.end_user_id is not None:
         raise Rejected("name a user_id: schedules run for members", param="actor")
     return UserId(actor.user_id)
+
+
+def _check_member(caller: Caller) -> None:
+    if caller.end_user is not None:
+        what = "schedules are of members and run for them: leave Appstrate-User out"
+        raise Rejected(what, code="forbidden", param="Appstrate-User")
 
 
 def _unknown() -> NotFound:

@@ -1,5 +1,6 @@
 """Uploads and documents in PostgreSQL, and what goes by itself."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
@@ -7,7 +8,9 @@ import asyncpg
 
 from actors.files import Document, DocumentQuery, FileLimits, Upload
 from actors.ids import ApplicationId, DocumentId, OrgId, UploadId
+from actors.packages.content import integrity_at
 from actors.runtime import LimitExceeded, Rejected
+from adapters.postgres.archives import PostgresArchiveRecords
 from adapters.postgres.pool import Pool, refusing_deleted
 
 UPLOAD = """
@@ -174,7 +177,14 @@ class PostgresSweepRecords:
             )
         return len(uploads) + len(documents)
 
-    async def is_kept(self, storage_key: str) -> bool:
+    async def delete_unkept(self, storage_key: str, delete: Callable[[], Awaitable[None]]) -> None:
+        archive = integrity_at(storage_key)
+        if archive is not None:
+            await PostgresArchiveRecords(self._pool).discard(archive, lambda _: delete())
+        elif not await self._is_kept(storage_key):
+            await delete()
+
+    async def _is_kept(self, storage_key: str) -> bool:
         kept = await self._pool.fetchval(
             """
             SELECT EXISTS (SELECT 1 FROM documents WHERE storage_key = $1)

@@ -6,6 +6,7 @@ import pytest
 
 from support.api import Answer, Api, Json, new_owner
 from support.fake_model import FakeModel, Say
+from support.files import FILE_INPUT, upload
 
 USERS = "/api/end-users"
 NOBODY = "eu_00000000-0000-4000-8000-000000000000"
@@ -200,6 +201,52 @@ async def test_runs_belong_to_their_end_user_and_are_not_there_for_others(
     assert (await zoe.launch(agent, {"rerun_from": hers["id"]})).status == 201
     assert (await max_.get(f"/api/realtime/runs/{hers['id']}")).status == 404
     assert (await zoe.get("/api/realtime/runs")).status == 403
+
+
+async def test_documents_belong_to_their_end_user_and_are_not_there_for_others(
+    owner: Api, fake: FakeModel
+) -> None:
+    write = Say("", {"bash": {"command": "mkdir outputs; echo out > outputs/out.txt"}})
+    script = [step for _ in range(5) for step in (write, Say("Done."))]
+    await owner.new_model(fake, fake.script("end-user-files", *script))
+    agent = await owner.new_agent("end-user-files", **FILE_INPUT)
+    zoe = await acting(owner, await new_end_user(owner))
+    max_ = await acting(owner, await new_end_user(owner))
+    given = await upload(zoe, b"a,b\n")
+    hers = (await zoe.finished(agent, {"input": {"report": given}}))["id"]
+    owners = (await owner.finished(agent, {"input": {"report": await upload(owner, b"c,d\n")}}))[
+        "id"
+    ]
+    seen = (await zoe.get("/api/documents")).json["data"]
+
+    assert sorted(each["purpose"] for each in seen) == ["agent_output", "user_upload"]
+    assert {each["run_id"] for each in seen} == {hers}
+    for query in ("", f"?run_id={hers}", f"?run_id={owners}"):
+        assert (await max_.get(f"/api/documents{query}")).json["data"] == [], query
+    for each in seen:
+        path, inputs = f"/api/documents/{each['id']}", {"input": {"extras": [each["uri"]]}}
+        for someone, status, launched in ((zoe, 200, 201), (max_, 404, 400)):
+            assert (await someone.get(path)).status == status
+            assert (await someone.get(f"{path}/content")).status == status
+            assert (await someone.post(f"{path}/keep")).status == status
+            assert (await someone.launch(agent, inputs)).status == launched
+        assert (await max_.delete(path)).status == 404
+    # What came in is for who brought it; what came out, for whoever sees the run.
+    readable = {
+        each["purpose"]: each["downloadable"]
+        for each in (await owner.get(f"/api/documents?run_id={hers}")).json["data"]
+    }
+    assert readable == {"agent_output": True, "user_upload": False}
+    assert (await max_.launch(agent, {"input": {"report": given}})).status == 400
+
+
+async def test_schedules_are_not_for_end_users(owner: Api) -> None:
+    agent = await owner.new_agent("scheduled")
+    zoe = await acting(owner, await new_end_user(owner))
+    refused = await zoe.post(f"/api/agents/{agent}/schedules", {"cron_expression": "@daily"})
+
+    assert (refused.status, refused.json["param"]) == (403, "Appstrate-User")
+    assert (await zoe.get("/api/schedules")).status == 403
 
 
 async def test_a_kept_answer_is_not_for_another_end_user(owner: Api, fake: FakeModel) -> None:

@@ -9,12 +9,14 @@ import pytest
 from actors.files import SweepFiles
 from actors.files.run_files import PUBLISHING
 from actors.limiter import TakeTurn
-from actors.storage import FindBlob, ListBlobs
+from actors.packages.content import blob_key, integrity_of
+from actors.storage import DeleteBlob, FindBlob, ListBlobs
 from adapters.postgres.retention import PostgresRetentionRecords
 from appstrate.boot import Server
 from support.api import Answer, Api, Json, new_owner
 from support.fake_model import FakeModel, Hang, Say
 from support.files import FILE_INPUT, digest, publish, signature, signed, upload
+from support.packages import agent_archive, agent_manifest
 from support.sinks import database_of, secret_of
 from support.waiting import eventually
 
@@ -224,13 +226,17 @@ async def test_a_deleted_organization_leaves_no_blobs(
     agent = await owner.new_agent("gone", **FILE_INPUT)
     sent = await upload(owner, b"a,b\n")
     await owner.finished(agent, {"input": {"report": sent}})
+    package = agent_archive(agent_manifest(f"{owner.scope}/mine"))
+    assert (await owner.upload(package)).status == 201
+    archive = blob_key(integrity_of(package))
+    assert await server.at.storage.ask(FindBlob(key=archive)) == len(package)
     assert (await owner.delete(f"/api/orgs/{owner.org['id']}")).status == 204
     for _ in range(400):
         left = [
-            blob
-            for folder in ("documents", "uploads")
+            blob.key
+            for folder in ("documents", "uploads", "packages")
             for blob in await server.at.storage.ask(ListBlobs(key=f"{folder}"))
-            if owner.application["id"] in blob.key
+            if owner.application["id"] in blob.key or blob.key == archive
         ]
         if not left:
             break
@@ -288,3 +294,24 @@ async def test_a_refused_launch_leaves_no_blobs(
             break
     else:
         pytest.fail("the blobs of a refused launch are there")
+
+
+async def test_a_launch_that_fails_midway_leaves_no_blobs(
+    owner: Api, server: Server, fake: FakeModel
+) -> None:
+    await owner.new_model(fake, fake.script("midway", Say("Done.")))
+    agent = await owner.new_agent("midway", **FILE_INPUT)
+    given = [await upload(owner, b"there"), await upload(owner, b"lost")]
+    lost = await database_of(server).fetchval(
+        "SELECT storage_key FROM uploads WHERE id = $1", given[1].removeprefix("upload://")
+    )
+    await server.at.storage.ask(DeleteBlob(key=lost))
+    failed = await owner.launch(agent, {"input": {"extras": given}})
+    folder = f"documents/{owner.application['id']}"
+
+    assert failed.status == 404
+    for _ in range(100):
+        if not await server.at.storage.ask(ListBlobs(key=folder)):
+            break
+    else:
+        pytest.fail("the blobs of a failed launch are there")
