@@ -16,7 +16,8 @@ An extension imports nothing of the platform but `actors`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self, TypeVar, final
 
 import msgspec
@@ -55,6 +56,24 @@ def on(*kinds: type[Event], everywhere: bool = False) -> Callable[[Handler], Han
         return handler
 
     return mark
+
+
+class ExtensionError(Exception):
+    """An extension has tried to end more than itself."""
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Around an extension's own code: however it ends, that is a crash of the extension alone."""
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise ExtensionError(f"it raised {error!r}, which would end the server") from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ExtensionError("it raised CancelledError without being cancelled") from None
 
 
 class NoSettings(msgspec.Struct, frozen=True):
@@ -111,7 +130,8 @@ class Extension(Actor):
 
     @final
     async def started(self) -> None:
-        await self.open()
+        with contained():
+            await self.open()
         subscription = await self._subscribe()
         self.own(self._listen(subscription), "listen")
 
@@ -124,7 +144,8 @@ class Extension(Actor):
                 for event in waiting:  # facts of the last moments
                     await self._hear(event)
         finally:
-            await self.close()
+            with contained():
+                await self.close()
 
     async def _listen(self, subscription: Subscription) -> None:
         while True:
@@ -138,7 +159,8 @@ class Extension(Actor):
             log.warning("extension too slow: it missed events", extension=self.name)
             return
         for name in self.listens.get(type(event), ()):
-            await getattr(self, name)(event)
+            with contained():
+                await getattr(self, name)(event)
 
     async def _subscribe(self) -> Subscription:
         while True:

@@ -34,6 +34,7 @@ from appstrate.http.routes.metrics import metrics_routes
 from appstrate.http.routes.status import ServerInfo, status_routes
 from appstrate.listeners import bind, listen, listen_to_runs, url_of
 from appstrate.settings import Settings
+from appstrate.strays import end_strays
 from appstrate.tiers import plan, walls
 
 log = structlog.get_logger("boot")
@@ -211,6 +212,7 @@ async def serve(settings: Settings, started: Callable[[Server], None]) -> None:
         await asyncio.wait((draining, stop_now), return_when=asyncio.FIRST_COMPLETED)
         draining.cancel()
         log.info("stopping", at_once=stop_now.done())
+    await end_strays()
 
 
 def _signals() -> tuple[asyncio.Future[None], asyncio.Future[None]]:

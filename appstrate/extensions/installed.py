@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from actors.addresses import Addresses
-from actors.extension import Extension
+from actors.extension import Extension, contained
 from actors.extension_host import ExtensionHost, ExtensionStatus, Standing
 from actors.runtime import Address, Child, RestartPolicy, State, Supervisor
 from appstrate.extensions.settings import (
@@ -130,9 +130,12 @@ class InstalledExtensions(ExtensionHost):
 
     def _launch(self, name: str, kind: type[Extension], settings: Any) -> None:
         address = self._running[name] = Address(f"extension.{name}")
-        child = Child(
-            address=address, factory=lambda: kind.build(settings, self._at), policy=self._policy
-        )
+
+        def build() -> Extension:
+            with contained():
+                return kind.build(settings, self._at)
+
+        child = Child(address=address, factory=build, policy=self._policy)
         supervisor = Supervisor(
             [child], boot_within=BOOT_SECONDS, stop_within=STOP_SECONDS, essential=False
         )

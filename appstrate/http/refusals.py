@@ -24,6 +24,7 @@ MISSING = {
 OF_INLINE_RUNS = {
     400: "empty_prompt invalid_inline_manifest locked_input_field missing_skill "
     "model_credential_missing model_not_configured",
+    403: "storage_limit_exceeded",
     404: "not_found",
     412: "missing_integration_connection",
     413: "document_count_exceeded",

@@ -71,7 +71,7 @@ async def list_agent_runs(call: Call) -> Page[Run]:
     "/api/agents/{scope}/{name}/runs",
     Scope.APPLICATION,
     "runs:delete",
-    refuses={409: "run_in_progress"},
+    refuses={409: "run_in_progress document_in_use"},
 )
 async def delete_agent_runs(call: Call) -> Deleted:
     """Delete every run of an agent, with their logs; refused while one of them is active."""

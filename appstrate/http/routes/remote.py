@@ -80,6 +80,7 @@ class ExtendBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     status=201,
     refuses={
         400: "invalid_inline_manifest empty_prompt missing_skill locked_input_field",
+        403: "storage_limit_exceeded",
         404: "agent_not_found agent_not_installed_in_app no_published_version",
         409: "integrity_mismatch",
         412: "missing_integration_connection",

@@ -112,7 +112,7 @@ async def read_logs(call: Call) -> Page[LogLine]:
     Scope.APPLICATION,
     "runs:delete",
     status=204,
-    refuses={409: "run_in_progress"},
+    refuses={409: "run_in_progress document_in_use"},
 )
 async def delete_run(call: Call) -> None:
     """Delete a run that has ended, with its log; what it has cost is still accounted for."""
