@@ -49,7 +49,8 @@ class Egress(msgspec.Struct, frozen=True, kw_only=True):
             _ = parts.port
         except ValueError:
             host, parts = None, urlsplit("")
-        if parts.scheme not in ("http", "https") or not host:
+        blank = " " in url or not url.isprintable()
+        if parts.scheme not in ("http", "https") or not host or blank:
             raise Rejected(f"{param} must be an http or https URL", code="blocked_url", param=param)
         if parts.username or parts.password:
             raise Rejected(f"{param} must not carry a password", code="blocked_url", param=param)

@@ -16,7 +16,7 @@ An extension imports nothing of the platform but `actors`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self, TypeVar, final
 
@@ -63,7 +63,7 @@ class ExtensionError(Exception):
 
 
 @contextmanager
-def contained() -> Iterator[None]:
+def contained() -> Generator[None]:
     """Around an extension's own code: however it ends, that is a crash of the extension alone."""
     try:
         yield

@@ -76,6 +76,7 @@ def test_the_operator_decides() -> None:
 @pytest.mark.parametrize(
     "url",
     [
+        *("http://a b.example", "http://a.example/\r\nX: y", "http://a.example/\t"),
         *("ftp://x", "//x", "http://", "http://u:p@x.example", "http://x:99999", "javascript:1"),
         # Names that clients turn into addresses after they were checked.
         *("", "http://127。0。0。1", "http://１２７.0.0.1", "http://%31%32%37.0.0.1"),  # noqa: RUF001

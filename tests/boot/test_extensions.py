@@ -1,6 +1,8 @@
 """Extensions: found, set up, kept alive; and a bad one harms nobody."""
 
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import entry_points
@@ -95,6 +97,42 @@ async def test_a_crash_harms_nobody_and_it_listens_again() -> None:
 
     assert Ear.lives == ["+", "-", "+", "-"]
     assert (found["ear"].restarts, found["other"].restarts) == (1, 0)
+
+
+@pytest.mark.parametrize("kind", ["Ends", "GivesUp"])
+async def test_nothing_it_raises_ends_more_than_itself(kind: str) -> None:
+    async with hosting(bad=kind, other="Other") as at:
+        await publish(at, Rang(number=1))
+        await until(lambda: _running_again(at.extension_host, "bad"))
+        await publish(at, Rang(number=2))
+        await eventually(lambda: Other.heard == [1, 2])
+
+
+def test_the_process_ends_without_tasks_that_will_not() -> None:
+    program = """
+import asyncio, structlog
+from appstrate.strays import end_strays
+
+async def stubborn():
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+async def main():
+    task = asyncio.create_task(stubborn(), name="stubborn")
+    await asyncio.sleep(0)
+    await end_strays(within=0.1)
+
+asyncio.run(main())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
+
+    assert ended.returncode == 0
+    assert "stubborn" in ended.stdout + ended.stderr
 
 
 async def _running_again(host: Address[ExtensionHost], name: str) -> bool:

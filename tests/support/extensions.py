@@ -77,3 +77,19 @@ class NoExtension:
 def entry(name: str, attribute: str) -> EntryPoint:
     """An entry point, as an installed distribution has it."""
     return EntryPoint(name, f"support.extensions:{attribute}", "appstrate.extensions")
+
+
+class Ends(Extension):
+    """Tries to take the server with it."""
+
+    @on(Rang)
+    async def hear(self, event: Rang) -> None:
+        raise SystemExit(event.number)
+
+
+class GivesUp(Extension):
+    """Cancels itself, as careless code does."""
+
+    @on(Rang)
+    async def hear(self, event: Rang) -> None:
+        raise asyncio.CancelledError
