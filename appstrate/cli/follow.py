@@ -97,8 +97,8 @@ def print_line(console: Console, line: dict[str, Any], *, verbose: bool) -> None
         console.print(Text(f"  {message}"))
 
 
-def print_result(console: Console, run: dict[str, Any]) -> None:
-    """How a run ended, and what it delivered."""
+def print_result(console: Console, run: dict[str, Any], *, delivered: bool = True) -> None:
+    """How a run ended, and what it `delivered`."""
     status = run["status"]
     seconds = (run.get("duration") or 0) / 1000
     took = f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.2f}"
@@ -107,7 +107,7 @@ def print_result(console: Console, run: dict[str, Any]) -> None:
     console.print(f"[bold {STYLES.get(status, 'yellow')}]{status}[/] in {took} s, {used}")
     if run.get("error"):
         console.print(f"[red]{safe(run['error'])}[/]")
-    if run.get("result"):
+    if delivered and run.get("result"):
         console.print_json(plain(json.dumps(run["result"]["output"], ensure_ascii=False)))
 
 

@@ -57,7 +57,9 @@ def run(
         async with connected(url) as client:
             launched = await _launch(client, agent, typed, model, version)
             out.print(f"Running {safe(agent)} as [bold]{launched['id']}[/]")
-            return await _watch(client, launched, out, verbose=verbose) if wait else launched
+            if not wait:
+                return launched
+            return await _watch(client, launched, out, verbose=verbose, delivered=not as_json)
 
     ended = run_work(work(), None)
     if as_json:
@@ -100,7 +102,7 @@ async def _launch(
 
 
 async def _watch(
-    client: "Client", launched: dict[str, Any], out: Console, *, verbose: bool
+    client: "Client", launched: dict[str, Any], out: Console, *, verbose: bool, delivered: bool
 ) -> dict[str, Any]:
     """Show a run until it has ended, then how it ended, and why when that is not well."""
     import asyncio
@@ -117,7 +119,7 @@ async def _watch(
             f"`{me} runs cancel {launched['id']}` ends it."
         )
         raise
-    print_result(out, ended)
+    print_result(out, ended, delivered=delivered)
     if ended["status"] in {"failed", "timeout"}:
         shown = errors if out.quiet else out
         print_cause(shown, await client.get(path("runs", ended["id"], "why")))
