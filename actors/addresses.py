@@ -27,6 +27,7 @@ from actors.runs import (
     RunManager,
     RunSink,
     RunSupervisor,
+    RunTokens,
     RunWatchdog,
 )
 from actors.runtime import Address
@@ -69,6 +70,7 @@ class Addresses:
     sidecar_pool: Address[SidecarPool]
     run_supervisor: Address[RunSupervisor]
     run_sink: Address[RunSink]
+    run_tokens: Address[RunTokens]
     run_dispatcher: Address[RunDispatcher]
     run_watchdog: Address[RunWatchdog]
     run_manager: Address[RunManager]

@@ -99,7 +99,7 @@ async def listen_to_runs(
 ) -> tuple[Listener, Places]:
     """Open what only runs use: the model proxy and the forward proxy, on this machine alone."""
     model_proxy = ModelProxy(
-        LocalUpstreams(at.run_sink, at.credentials, at.run_evidence), settings.egress
+        LocalUpstreams(at.run_tokens, at.credentials, at.run_evidence), settings.egress
     )
     # A run that goes away takes its calls with it: nobody else waits for their answers.
     listener = await listen(stack, model_proxy.application(), _loopback(), deserted=True)
@@ -111,7 +111,10 @@ async def listen_to_runs(
         platform=frozenset(_place(url) for url in (platform_url, *urls)),
         upstream=UpstreamProxy.of(upstream) if upstream else None,
     )
-    forward_proxy, listening = ForwardProxy(LocalDoorkeeper(at.run_sink), destinations), _loopback()
+    forward_proxy, listening = (
+        ForwardProxy(LocalDoorkeeper(at.run_tokens), destinations),
+        _loopback(),
+    )
     egress_url = url_of("127.0.0.1", listening)
     await forward_proxy.start(listening)
     stack.push_async_callback(forward_proxy.stop)

@@ -37,6 +37,7 @@ from actors.runs import (
     RunManager,
     RunSink,
     RunSupervisor,
+    RunTokens,
     RunWatchdog,
 )
 from actors.runtime import Child
@@ -110,6 +111,7 @@ class Plan:
     sidecar_pool: Callable[[], SidecarPool]
     run_supervisor: Callable[[], RunSupervisor]
     run_sink: Callable[[], RunSink]
+    run_tokens: Callable[[], RunTokens]
     run_dispatcher: Callable[[], RunDispatcher]
     run_watchdog: Callable[[], RunWatchdog]
     run_manager: Callable[[], RunManager]
@@ -208,6 +210,7 @@ def in_process(means: Means) -> Plan:
         sidecar_pool=partial(LocalSidecarPool, means.executor, settings.pool_size),
         run_supervisor=runs.supervisor(),
         run_sink=runs.sink(),
+        run_tokens=runs.tokens(),
         run_dispatcher=runs.dispatcher(),
         run_watchdog=runs.watchdog(),
         run_manager=runs.manager(),

@@ -1,9 +1,9 @@
 """Runs from a wish to a verdict.
 
 Ports, in boot order: RunSupervisor keeps the actor of each run that goes on; RunSink takes what
-runs send; RunDispatcher gives waiting runs their turn; RunWatchdog ends the silent; RunManager
-admits, cancels and deletes; RemoteRuns records what is executed elsewhere; Launcher plans; RunLog
-reads; RunEvidence explains.
+runs send; RunTokens lets their programs in; RunDispatcher gives waiting runs their turn;
+RunWatchdog ends the silent; RunManager admits, cancels and deletes; RemoteRuns records what is
+executed elsewhere; Launcher plans; RunLog reads; RunEvidence explains.
 """
 
 from actors.runs.admission import Admission as Admission
@@ -88,23 +88,24 @@ from actors.runs.run_manager import CancelRun as CancelRun
 from actors.runs.run_manager import DeleteRun as DeleteRun
 from actors.runs.run_manager import DeleteRuns as DeleteRuns
 from actors.runs.run_manager import RunManager as RunManager
-from actors.runs.run_sink import AuthorizeEgress as AuthorizeEgress
-from actors.runs.run_sink import AuthorizeModelCall as AuthorizeModelCall
 from actors.runs.run_sink import FinalizeRun as FinalizeRun
 from actors.runs.run_sink import Heartbeat as Heartbeat
-from actors.runs.run_sink import IdentifyRun as IdentifyRun
 from actors.runs.run_sink import IngestEvent as IngestEvent
 from actors.runs.run_sink import IngestReply as IngestReply
 from actors.runs.run_sink import KnownRun as KnownRun
-from actors.runs.run_sink import ModelRoute as ModelRoute
 from actors.runs.run_sink import ReadDefinition as ReadDefinition
-from actors.runs.run_sink import RunIdentity as RunIdentity
 from actors.runs.run_sink import RunSink as RunSink
 from actors.runs.run_sink import VerifyRun as VerifyRun
 from actors.runs.run_supervisor import AwaitIdle as AwaitIdle
 from actors.runs.run_supervisor import Capacity as Capacity
 from actors.runs.run_supervisor import ReadLiveRuns as ReadLiveRuns
 from actors.runs.run_supervisor import RunSupervisor as RunSupervisor
+from actors.runs.run_tokens import AuthorizeEgress as AuthorizeEgress
+from actors.runs.run_tokens import AuthorizeModelCall as AuthorizeModelCall
+from actors.runs.run_tokens import IdentifyRun as IdentifyRun
+from actors.runs.run_tokens import ModelRoute as ModelRoute
+from actors.runs.run_tokens import RunIdentity as RunIdentity
+from actors.runs.run_tokens import RunTokens as RunTokens
 from actors.runs.run_watchdog import PatrolRuns as PatrolRuns
 from actors.runs.run_watchdog import RunWatchdog as RunWatchdog
 from actors.runs.run_watchdog import SweepRuns as SweepRuns

@@ -9,9 +9,7 @@ import msgspec
 from actors.events import RunMetered, RunTotals
 from actors.ids import ApplicationId, OrgId, PackageId, RunId
 from actors.limiter import Limiter, Rule, TakeTurn
-from actors.models import ChosenModel
 from actors.packages import AgentDefinition
-from actors.persistence import Viewer
 from actors.pubsub import Publish, PubSub
 from actors.runs.conclude import RunEndings, announce, announce_deliveries, announce_lines
 from actors.runs.events import effects, read_event
@@ -87,55 +85,7 @@ class VerifyRun(Request["RunSink", KnownRun], frozen=True, kw_only=True):
     signed: SignedRequest
 
 
-class ModelRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a run's model calls go: to whose model, with what input for a script."""
-
-    run: RunId
-    org: OrgId
-    model: ChosenModel
-    script: Any
-    input: dict[str, Any]
-
-
-class AuthorizeModelCall(Request["RunSink", ModelRoute], frozen=True, kw_only=True):
-    """Turn a run's bearer token into its model; refuses when the run has ended."""
-
-    token: str
-
-
-class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """A running run, and as whom it looks at what its agent keeps."""
-
-    run: RunId
-    viewer: Viewer
-
-
-class IdentifyRun(Request["RunSink", RunIdentity], frozen=True, kw_only=True):
-    """Turn a run's bearer token into the run, and as whom it looks at what its agent keeps.
-
-    Refuses with `forbidden` when the run is not running.
-    """
-
-    token: str
-
-
-class AuthorizeEgress(Request["RunSink", None], frozen=True, kw_only=True):
-    """Refuse a run's password for the forward proxy when it is wrong, or the run has ended."""
-
-    run: RunId
-    token: str
-
-
-RunSinkMessage: TypeAlias = (
-    IngestEvent
-    | FinalizeRun
-    | Heartbeat
-    | ReadDefinition
-    | VerifyRun
-    | AuthorizeModelCall
-    | IdentifyRun
-    | AuthorizeEgress
-)
+RunSinkMessage: TypeAlias = IngestEvent | FinalizeRun | Heartbeat | ReadDefinition | VerifyRun
 
 
 class RunSink(Actor):
@@ -185,12 +135,6 @@ class RunSink(Actor):
                 return await self._definition(message.signed)
             case VerifyRun():
                 return await self._known_run(message.signed)
-            case AuthorizeModelCall():
-                return await self._model_route(message.token)
-            case IdentifyRun():
-                return await self._identify(message.token)
-            case AuthorizeEgress():
-                return await self._authorize_egress(message)
             case _:
                 assert_never(message)
 
@@ -245,36 +189,6 @@ class RunSink(Actor):
         return KnownRun(
             run=facts.run, org=facts.org, application=facts.application, package=facts.package
         )
-
-    async def _model_route(self, token: str) -> ModelRoute:
-        run = self._secrets.run_of(token)
-        plan = await self._records.plan(run)
-        if plan is None or plan.model is None:
-            raise Rejected("the run has ended", code="unauthorized")
-        meta = plan.agent.manifest.get("_meta", {})
-        return ModelRoute(
-            run=run,
-            org=plan.org,
-            model=plan.model,
-            script=meta.get("dev.appstrate/demo"),
-            input=plan.input,
-        )
-
-    async def _identify(self, token: str) -> RunIdentity:
-        run = self._secrets.run_of(token)
-        found = await self._records.viewer(run)
-        if found is None:
-            raise NotFound("there is no such run, or its agent is gone")
-        status, viewer = found
-        if status != "running":
-            raise Rejected(f"the run is not running: it is {status}", code="forbidden")
-        return RunIdentity(run=run, viewer=viewer)
-
-    async def _authorize_egress(self, message: AuthorizeEgress) -> None:
-        self._secrets.check_egress(message.run, message.token)
-        facts = await self._records.facts(message.run)
-        if facts is None or facts.closed:
-            raise Rejected("the run has ended", code="unauthorized")
 
     async def _verified(self, signed: SignedRequest, *, closed_too: bool = False) -> RunFacts:
         try:

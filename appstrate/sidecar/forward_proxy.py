@@ -17,7 +17,7 @@ import h11
 import structlog
 
 from actors.ids import RunId
-from actors.runs import AuthorizeEgress, RunSink
+from actors.runs import AuthorizeEgress, RunTokens
 from actors.runtime import Address, AskError, Refusal, Unavailable
 from appstrate.sidecar.destinations import READ_LIMIT, Destinations, UnreachableError
 from appstrate.sidecar.relay import Client, exchange, tunnel
@@ -38,11 +38,11 @@ class Doorkeeper(Protocol):
 class LocalDoorkeeper:
     """The doorkeeper of a proxy that lives inside the server: it asks the actors."""
 
-    def __init__(self, run_sink: Address[RunSink]) -> None:
-        self._run_sink = run_sink
+    def __init__(self, run_tokens: Address[RunTokens]) -> None:
+        self._run_tokens = run_tokens
 
     async def admit(self, run: RunId, token: str) -> None:
-        await self._run_sink.ask(AuthorizeEgress(run=run, token=token))
+        await self._run_tokens.ask(AuthorizeEgress(run=run, token=token))
 
 
 class ForwardProxy:

@@ -6,7 +6,7 @@ import msgspec
 
 from actors.ids import RunId
 from actors.models import DEMO, Credentials, OpenModel
-from actors.runs import AuthorizeModelCall, ModelCall, NoteModelCall, RunEvidence, RunSink
+from actors.runs import AuthorizeModelCall, ModelCall, NoteModelCall, RunEvidence, RunTokens
 from actors.runtime import Address
 from appstrate.sidecar.alias import Alias
 
@@ -40,16 +40,16 @@ class LocalUpstreams:
 
     def __init__(
         self,
-        run_sink: Address[RunSink],
+        run_tokens: Address[RunTokens],
         credentials: Address[Credentials],
         evidence: Address[RunEvidence],
     ) -> None:
-        self._run_sink = run_sink
+        self._run_tokens = run_tokens
         self._credentials = credentials
         self._evidence = evidence
 
     async def find(self, token: str) -> Upstream:
-        route = await self._run_sink.ask(AuthorizeModelCall(token=token))
+        route = await self._run_tokens.ask(AuthorizeModelCall(token=token))
         model = route.model
         if model.provider_id == DEMO:
             return Upstream(

@@ -18,6 +18,7 @@ from actors.runs import (
     RunSecrets,
     RunSink,
     RunSupervisor,
+    RunTokens,
     RunWatchdog,
     environment,
 )
@@ -83,6 +84,9 @@ class RunWiring:
             limiter=self._at.limiter,
             event_limits=self._settings.event_limits,
         )
+
+    def tokens(self) -> Callable[[], RunTokens]:
+        return partial(RunTokens, self._records, self._secrets)
 
     def dispatcher(self) -> Callable[[], RunDispatcher]:
         return partial(

@@ -74,7 +74,7 @@ async def _identified(call: Call) -> RunIdentity:
         raise Rejected(
             "send the token of the run as `Authorization: Bearer …`", code="authentication_required"
         )
-    who = await call.at.run_sink.ask(IdentifyRun(token=token.strip()))
+    who = await call.at.run_tokens.ask(IdentifyRun(token=token.strip()))
     allowance = await call.at.limiter.ask(TakeTurn(rule=RULE, key=who.run))
     allowance.check("this run has asked too often")
     return who

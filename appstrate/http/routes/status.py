@@ -109,6 +109,7 @@ async def check(at: Addresses, folders: Iterable[Path] = ()) -> dict[str, Any]:
         at.sidecar_pool,
         at.run_supervisor,
         at.run_sink,
+        at.run_tokens,
         at.run_dispatcher,
         at.run_manager,
         at.launcher,
