@@ -10,9 +10,10 @@ from actors.ids import ApplicationId, OrgId
 from actors.runtime import Actor, Lane, Request
 
 
-class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+class AuditEntry(Resource, frozen=True, kw_only=True, rename=spell):
     """A change that was made. `action` is the name of the operation in the API document, `after`
-    what was asked for, without anything that may be secret.
+    what was asked for, and `before` what that was, where it can be read; both without anything
+    that may be secret.
     """
 
     org_id: OrgId | None
@@ -22,27 +23,17 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     resource_type: str
     resource_id: str | None
+    before: dict[str, Any] | None
     after: dict[str, Any]
     ip: str
     user_agent: str | None
     request_id: str
 
 
-class AuditEvent(Resource, frozen=True, kw_only=True, rename=spell):
-    """A change that was made, as it was written down."""
+class AuditEvent(AuditEntry, frozen=True, kw_only=True, rename=spell):
+    """A change as it was written down."""
 
     id: int
-    org_id: OrgId | None
-    application_id: ApplicationId | None
-    actor_type: str
-    actor_id: str
-    action: str
-    resource_type: str
-    resource_id: str | None
-    after: dict[str, Any]
-    ip: str
-    user_agent: str | None
-    request_id: str
     created_at: datetime
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias, assert_never
 
 import msgspec
+import structlog
 
 from actors.accounts.authentication import (
     SESSION_LIFE,
@@ -31,6 +32,8 @@ from actors.accounts.registration import Registration
 from actors.accounts.rules import check_name, check_password
 from actors.ids import UserId, new_uuid
 from actors.runtime import Actor, Conflict, Lane, Rejected, Request
+
+log = structlog.get_logger("accounts")
 
 TOUCH_SECONDS = 10.0
 
@@ -238,6 +241,8 @@ class Accounts(Actor):
         user, password_hash = await self._records.password_of(message.email.strip().lower())
         fits = await verify_password(message.password, password_hash)
         if user is None or not fits:
+            known = None if user is None else user.id
+            log.warning("sign-in refused", user=known, ip=message.ip_address)
             raise Rejected("wrong e-mail address or password", code="unauthorized")
         return await self._open_session(user, message.ip_address, message.user_agent)
 
@@ -254,6 +259,7 @@ class Accounts(Actor):
         )
         token = secrets.token_urlsafe(32)
         await self._records.add_session(session, digest(token))
+        log.info("signed in", user=user.id, session=session.id, ip=ip)
         return SignedIn(user=user, session=session, token=token)
 
     async def _sign_out(self, message: SignOut) -> None:

@@ -6,8 +6,8 @@ from actors.audit import AuditEntry, AuditEvent, AuditQuery
 from adapters.postgres.pool import Pool
 
 COLUMNS = (
-    "org_id, application_id, actor_type, actor_id, action, resource_type, resource_id, after, ip, "
-    "user_agent, request_id"
+    "org_id, application_id, actor_type, actor_id, action, resource_type, resource_id, before, "
+    "after, ip, user_agent, request_id"
 )
 
 
@@ -22,7 +22,7 @@ class PostgresAuditRecords:
             f"""
             INSERT INTO audit_events ({COLUMNS})
             VALUES ($1, (SELECT id FROM applications WHERE id = $2), $3, $4, $5, $6, $7, $8, $9,
-                    $10, $11)
+                    $10, $11, $12)
             """,
             *msgspec.structs.astuple(entry),
         )

@@ -12,6 +12,7 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from actors.addresses import Addresses
 from actors.runtime import Context, Refusal, current_context
+from appstrate.http.audit import route_that_shows
 from appstrate.http.auth import Cookies, CookieSettings
 from appstrate.http.call import Handler, Route, Scope
 from appstrate.http.client import TRUSTED_HOPS
@@ -73,8 +74,11 @@ def build_application(
     gate.on_drain(streams.end)
     application[WAITERS] = Waiters()
     application[CORS] = Cors(settings.cookies.trusted_origins)
-    for route in routes:
-        serve = endpoint(route, settings.body_limit, settings.rate_factor)
+    known = list(routes)
+    showing = {r.path: r for r in known if r.method == "GET" and r.answer is None}
+    for route in known:
+        shown_by = route_that_shows(route, showing)
+        serve = endpoint(route, settings.body_limit, settings.rate_factor, shown_by)
         methods = ["GET", "HEAD"] if route.method == "GET" and not route.is_stream else []
         for method in methods or [route.method]:
             application.router.add_route(method, route.path, serve, expect_handler=_expect)

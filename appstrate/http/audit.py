@@ -1,5 +1,7 @@
 """Writes administrative changes down, once they have succeeded."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -8,7 +10,7 @@ import structlog
 from actors.accounts import Caller, Organization
 from actors.audit import AuditEntry, RecordChange
 from actors.runtime import AskError, Refusal
-from appstrate.http.call import Call
+from appstrate.http.call import Call, Page, Route
 from appstrate.http.client import client_address
 
 log = structlog.get_logger("audit")
@@ -25,9 +27,36 @@ TOLD = frozenset(
 )
 LONGEST = 200
 MOST = 50
+IDS = ("id", "user_id", "package_id")
 
 
-async def note(call: Call, body: Any, answer: Any) -> None:
+def route_that_shows(changing: Route, routes: Mapping[str, Route]) -> Route | None:
+    """The route that reads what another one changes: of its path, or of what that lies in.
+
+    `routes` are those that answer GET with a struct, by their path.
+    """
+    if not changing.is_audited or changing.method not in ("PUT", "PATCH", "DELETE"):
+        return None
+    paths, path = [changing.path], changing.path
+    if path.endswith("}"):  # one of several: a list of them, or what has that list
+        paths += [path.rsplit("/", 1)[0], path.rsplit("/", 2)[0]]
+    found = next((routes[each] for each in paths if each in routes), None)
+    return found if found is not None and found.scope is changing.scope else None
+
+
+async def as_it_was(call: Call, shown_by: Route) -> Any:
+    """What a call is about to change; None when it cannot be read."""
+    try:
+        answer = await shown_by.handler(replace(call, route=shown_by, headers={}))
+    except (Refusal, AskError):  # the change itself says why, if it fails too
+        return None
+    if shown_by.path == call.route.path:
+        return answer
+    wanted = list(call.request.match_info.values())[-1:]
+    return next((each for each in _parts(answer) if _ids(each) & set(wanted)), None)
+
+
+async def note(call: Call, body: Any, answer: Any, was: Any = None) -> None:
     """Write down what was changed. That this fails is logged, and changes nothing."""
     caller = call.acting or (call.authentication.caller if call.authentication else None)
     if caller is None:
@@ -35,6 +64,9 @@ async def note(call: Call, body: Any, answer: Any) -> None:
     org = caller.org
     if org is None and isinstance(answer, Organization):
         org = answer.id
+    before, after = _told(was), _told(body)
+    if body is not None:
+        before = {name: value for name, value in before.items() if name in after}
     entry = AuditEntry(
         org_id=org,
         application_id=caller.application,
@@ -43,7 +75,8 @@ async def note(call: Call, body: Any, answer: Any) -> None:
         action=call.route.handler.__name__,
         resource_type=_resource(call),
         resource_id=_resource_id(call, caller, answer),
-        after=_told(body),
+        before=before or None,
+        after=after,
         ip=client_address(call.request),
         user_agent=(call.request.headers.get("User-Agent") or "")[:LONGEST] or None,
         request_id=call.request_id,
@@ -72,11 +105,23 @@ def _resource_id(call: Call, caller: Caller, answer: Any) -> str | None:
     return others[-1] if others else caller.org
 
 
-def _told(body: Any) -> dict[str, Any]:
-    """The fields of a body that were sent and are no secrets."""
-    if not isinstance(body, msgspec.Struct):
+def _parts(answer: Any) -> Iterable[Any]:
+    """The structs in the lists of an answer."""
+    if isinstance(answer, msgspec.Struct):
+        for name in answer.__struct_fields__:
+            if isinstance(value := getattr(answer, name), list):
+                yield from value
+
+
+def _ids(thing: Any) -> set[str]:
+    return {value for name in IDS if isinstance(value := getattr(thing, name, None), str)}
+
+
+def _told(thing: Any) -> dict[str, Any]:
+    """The fields of a body, or of what it changes, that are set and are no secrets."""
+    if not isinstance(thing, msgspec.Struct) or isinstance(thing, Page):
         return {}
-    given: dict[str, Any] = msgspec.to_builtins(body)
+    given: dict[str, Any] = msgspec.to_builtins(thing)
     told = {name: _short(value) for name, value in given.items() if name in TOLD}
     return {name: value for name, value in told.items() if value is not None}
 

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from actors.addresses import Addresses
 from actors.runtime import Refusal
-from appstrate.http.audit import note
+from appstrate.http.audit import as_it_was, note
 from appstrate.http.auth import Cookies, authenticate, is_dead_session
 from appstrate.http.call import Call, Handler, Page, Route, Scope
 from appstrate.http.codec import check_length, decode_body, json_response
@@ -25,8 +25,10 @@ SCOPE: web.RequestKey[Scope] = web.RequestKey("scope", Scope)
 IGNORED_LIMIT = 1000
 
 
-def endpoint(route: Route, body_limit: int, rate_factor: int = 1) -> Handler:
-    """The handler of a route within aiohttp.
+def endpoint(
+    route: Route, body_limit: int, rate_factor: int = 1, shown_by: Route | None = None
+) -> Handler:
+    """The handler of a route within aiohttp. `shown_by` reads what it changes, for the audit.
 
     While the server drains, new work is refused before anything else, and then a body that says it
     is too long; then come who asks, the version they speak, how often they have asked, what they
@@ -55,7 +57,7 @@ def endpoint(route: Route, body_limit: int, rate_factor: int = 1) -> Handler:
             await take_turn(at, request, rule, found.caller if found is not None else None)
         if route.permission is not None:
             call.caller.require(route.permission)
-        response = await once(call, lambda: _carry_out(call))
+        response = await once(call, lambda: _carry_out(call, shown_by))
         if found is not None and found.renewed and found.session is not None:
             cookies.set(response, cookies.read(request) or "", found.session.expires_at)
         return response
@@ -63,17 +65,18 @@ def endpoint(route: Route, body_limit: int, rate_factor: int = 1) -> Handler:
     return serve
 
 
-async def _carry_out(call: Call) -> web.StreamResponse:
+async def _carry_out(call: Call, shown_by: Route | None) -> web.StreamResponse:
     route, arguments = call.route, [call]
     if route.body is not None:
         body, ignored = decode_body(await call.body(), route.body)
         arguments.append(body)
         if ignored:
             call.headers["X-Ignored-Fields"] = ", ".join(map(quote, ignored))[:IGNORED_LIMIT]
+    was = None if shown_by is None else await as_it_was(call, shown_by)
     answer = await route.handler(*arguments)
     failed = isinstance(answer, web.StreamResponse) and answer.status >= 400
     if route.is_audited and not failed:
-        await note(call, arguments[1] if route.body is not None else None, answer)
+        await note(call, arguments[1] if route.body is not None else None, answer, was)
     if isinstance(answer, web.StreamResponse):
         return answer
     if answer is None and route.status == 204:

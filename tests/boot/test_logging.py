@@ -67,7 +67,7 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert scrubbed(text) == text
 
 
-async def test_a_token_in_a_query_never_reaches_the_log(tmp_path: Path) -> None:
+async def test_the_log_tells_of_sign_ins_and_never_of_tokens(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path / "data", LOG_LEVEL="debug")
     await server.start()
     try:
@@ -81,6 +81,8 @@ async def test_a_token_in_a_query_never_reaches_the_log(tmp_path: Path) -> None:
             await guest.request(route.method, f"{path}?token=swordfish&t=swordfish")
         await guest.get("/invite/swordfish/info")
         await guest.get("/api/agents", headers={"Authorization": "Bearer swordfish"})
+        body = {"email": owner.email, "password": "swordfish"}
+        assert (await guest.post("/api/auth/sign-in/email", body)).status == 401
     finally:
         await server.stop()
 
@@ -88,5 +90,9 @@ async def test_a_token_in_a_query_never_reaches_the_log(tmp_path: Path) -> None:
     assert "/api/realtime/runs/run_none" in lines
     assert '"run": "run_none"' in lines
     assert '"path": "/claim"' in lines
+    signed = [json.loads(line) for line in lines.splitlines() if '"accounts"' in line]
+    told = [each for each in signed if each["event"] in ("signed in", "sign-in refused")]
+    assert [each["event"] for each in told] == ["signed in", "sign-in refused"]
+    assert len({(each["user"], each["ip"]) for each in told}) == 1
     assert "swordfish" not in lines
     assert key not in lines

@@ -129,7 +129,6 @@ async def test_credential(call: Call) -> Trial:
     Scope.ORGANIZATION,
     WRITE,
     limit=6,
-    audit=False,
     refuses={403: "operation_not_allowed", 502: "bad_gateway"},
 )
 async def refresh_models(call: Call) -> Credential:

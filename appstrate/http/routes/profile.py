@@ -73,6 +73,7 @@ async def set_up(call: Call, body: WelcomeBody) -> None:
     body=PasswordBody,
     status=204,
     refuses={409: "password_already_set"},
+    audit=True,
 )
 async def set_password(call: Call, body: PasswordBody) -> None:
     """Choose a first password, where one signs in by other means."""
