@@ -18,9 +18,12 @@ from adapters.postgres.run_sink import as_text, release
 log = structlog.get_logger("runs")
 
 MOST_EARLY = 1000
+# A connection may be dead without anybody noticing; only those who wait for it have deadlines.
+COMMIT_SECONDS = 10.0
 
-# The next events of some runs, one of each, in one statement. A run somebody else is busy with is
-# left out instead of waited for, so nobody waits for another's run, and nothing can deadlock.
+# The next events of some runs, one of each, in one statement. A run somebody else is busy with, or
+# deletes, is left out instead of waited for, so nobody waits for another's run, and nothing can
+# deadlock: what refers to a run locks its row, which is why that is locked here.
 INGEST = """
     WITH came AS (
         SELECT * FROM ROWS FROM (
@@ -29,7 +32,9 @@ INGEST = """
             unnest($9::text[])
         ) AS e (run_id, message_id, sequence, logs, type, level, event, message, data)
     ), held AS (
-        SELECT came.* FROM run_sinks s JOIN came USING (run_id)
+        SELECT came.* FROM run_sinks s JOIN came USING (run_id) CROSS JOIN LATERAL (
+            SELECT FROM runs r WHERE r.id = s.run_id FOR KEY SHARE SKIP LOCKED
+        ) there
         WHERE s.last_sequence = came.sequence - 1 AND s.closed_at IS NULL AND NOT EXISTS (
             SELECT 1 FROM run_messages m
             WHERE m.run_id = came.run_id AND m.message_id = came.message_id
@@ -135,11 +140,12 @@ class Ingestion:
 
     async def _commit(self, batch: list[Arrival]) -> dict[RunId, asyncpg.Record]:
         try:
-            rows = await self._pool.fetch(INGEST, *_columns(batch))
+            async with asyncio.timeout(COMMIT_SECONDS):
+                rows = await self._pool.fetch(INGEST, *_columns(batch))
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whose fault it is turns out one by one
-            log.warning("events are taken one by one", events=len(batch), why=str(error))
+            log.warning("events are taken one by one", events=len(batch), why=repr(error))
             return {}
         return {row["run_id"]: row for row in rows}
 

@@ -128,6 +128,40 @@ async def test_a_run_somebody_is_busy_with_keeps_nobody_waiting(
     assert await log_of(pool, RUNS[0]) == [(1, "event 1")]
 
 
+async def test_a_run_that_is_being_deleted_keeps_nobody_waiting(
+    records: RunRecords, pool: Pool
+) -> None:
+    async with pool.transaction() as connection:
+        await connection.execute("SELECT FROM runs WHERE id = 'run_0' FOR UPDATE")
+        async with asyncio.timeout(5):
+            gone = asyncio.create_task(send(records, RUNS[0], 1))
+            taken = await asyncio.gather(*(send(records, run, 1) for run in RUNS[1:]))
+        assert {each.outcome for each in taken} == {"persisted"}
+        await until(lambda: locked(pool))
+        assert not gone.done()
+    assert (await gone).outcome == "persisted"
+
+
+async def test_a_batch_that_never_ends_is_given_up_and_its_events_taken_one_by_one(
+    records: RunRecords, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.postgres.ingestion.COMMIT_SECONDS", 0.2)
+    async with pool.transaction() as connection:
+        await connection.execute("LOCK TABLE run_messages IN SHARE MODE")
+        sent = [asyncio.create_task(send(records, run, 1)) for run in RUNS[:3]]
+        await until(lambda: alone(pool, 3))
+    assert {each.outcome for each in await asyncio.gather(*sent)} == {"persisted"}
+    assert [await log_of(pool, run) for run in RUNS[:3]] == [[(1, "event 1")]] * 3
+
+
+async def alone(pool: Pool, most: int) -> bool:
+    waiting = await pool.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ $1",
+        "INSERT INTO run_messages SELECT",
+    )
+    return bool(waiting == most)
+
+
 async def locked(pool: Pool) -> bool:
     waiting = await pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")
     return bool(waiting)
