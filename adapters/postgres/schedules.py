@@ -135,6 +135,7 @@ class PostgresScheduleRecords:
 
     async def change(self, schedule: Schedule) -> Schedule | None:
         async with self._pool.transaction() as connection:
+            await _hold_due(connection, schedule.org_id, schedule.id)
             await connection.execute(
                 f"""
                 WITH before AS (
@@ -164,13 +165,15 @@ class PostgresScheduleRecords:
         return await self.schedule(schedule.org_id, schedule.application_id, schedule.id)
 
     async def remove(self, org: OrgId, application: ApplicationId, schedule: ScheduleId) -> bool:
-        removed = await self._pool.fetchval(
-            """
-            DELETE FROM schedules WHERE id = $3 AND org_id = $1 AND application_id = $2
-            RETURNING id
-            """,
-            *(org, application, schedule),
-        )
+        async with self._pool.transaction() as connection:
+            await _hold_due(connection, org, schedule)
+            removed = await connection.fetchval(
+                """
+                DELETE FROM schedules WHERE id = $3 AND org_id = $1 AND application_id = $2
+                RETURNING id
+                """,
+                *(org, application, schedule),
+            )
         return removed is not None
 
     async def schedule(
@@ -260,6 +263,7 @@ class PostgresScheduleRecords:
 
     async def disable(self, schedule: Schedule, reason: str) -> None:
         async with self._pool.transaction() as connection:
+            await _hold_due(connection, schedule.org_id, schedule.id)
             await connection.execute(
                 """
                 UPDATE schedules SET enabled = false, disabled_reason = $3, next_run_at = NULL,
@@ -294,6 +298,18 @@ async def _write(connection: asyncpg.Connection, found: list[tuple[str, Expansio
         [schedule for schedule, _ in found],
         [expansion.following for _, expansion in found],
         [expansion.broken for _, expansion in found],
+    )
+
+
+async def _hold_due(connection: asyncpg.Connection, org: OrgId, schedule: ScheduleId) -> None:
+    """Wait for whoever fires what is due: that locks due times first, and their schedules then."""
+    await connection.execute(
+        """
+        SELECT FROM schedule_fires WHERE schedule_id = (
+            SELECT id FROM schedules WHERE org_id = $1 AND id = $2
+        ) AND state = 'due' ORDER BY due_at FOR UPDATE
+        """,
+        *(org, schedule),
     )
 
 

@@ -12,6 +12,7 @@ from actors.schedules import Expansion, Fire, Schedule, ScheduleRecords, expand_
 from actors.schedules.rules import DueTime
 from adapters.postgres.pool import Pool
 from adapters.postgres.schedules import PostgresScheduleRecords
+from support.waiting import until
 
 NOON = datetime(2026, 5, 2, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -173,6 +174,27 @@ async def test_a_schedule_disabled_while_a_due_time_is_claimed_does_not_fire(
 
     assert await records.refuse(fire, "no", new_run_id(), NOON) is None
     assert {each.state for each in await fires_of(records, made, 10)} == {"skipped"}
+
+
+@pytest.mark.parametrize("what", ["change", "disable", "remove"])
+async def test_whoever_changes_a_schedule_waits_for_what_fires_it(
+    records: ScheduleRecords, pool: Pool, what: str
+) -> None:
+    made = await minutely(records)
+    await expand(records, NOON)
+    changes = {
+        "change": lambda: records.change(replace(made, enabled=False, next_run_at=None)),
+        "disable": lambda: records.disable(made, "why"),
+        "remove": lambda: records.remove(made.org_id, made.application_id, made.id),
+    }
+    async with pool.transaction() as connection:  # as whoever launches does
+        await connection.execute("UPDATE schedule_fires SET state = 'fired'")
+        changing = asyncio.ensure_future(changes[what]())
+        await until(lambda: pool.fetchval("SELECT 1 FROM pg_locks WHERE NOT granted"))
+        await connection.execute("UPDATE schedules SET last_run_at = now()")
+    await changing
+    kept = {fire.due_at: fire.state for fire in await fires_of(records, made, 10)}
+    assert kept.get(NOON) == (None if what == "remove" else "fired")
 
 
 async def test_nobody_changes_what_is_another_organizations(records: ScheduleRecords) -> None:
