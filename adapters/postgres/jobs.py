@@ -109,18 +109,16 @@ class PostgresJobRecords:
         return None if row is None else DeadJob(**dict(row))
 
     async def revive(self, job: JobId, now: datetime) -> str | None:
-        topic: str | None = await self._pool.fetchval(
-            """
-            UPDATE jobs SET died_at = NULL, attempts = 0, due_at = $2
-            WHERE id = $1 AND died_at IS NOT NULL
-            AND NOT EXISTS (
-                SELECT 1 FROM jobs other
-                WHERE other.topic = jobs.topic AND other.key = jobs.key AND other.died_at IS NULL
+        try:
+            topic: str | None = await self._pool.fetchval(
+                """
+                UPDATE jobs SET died_at = NULL, attempts = 0, due_at = $2
+                WHERE id = $1 AND died_at IS NOT NULL RETURNING topic
+                """,
+                *(_number(job), now),
             )
-            RETURNING topic
-            """,
-            *(_number(job), now),
-        )
+        except asyncpg.UniqueViolationError:  # there is another one of its key
+            return None
         return topic
 
     async def revive_all(self, topic: str, before: datetime, now: datetime) -> int:

@@ -1,5 +1,6 @@
 """The handle to the connections of whichever Database is alive."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import wraps
@@ -13,6 +14,7 @@ from actors.runtime import Conflict, Unavailable
 ACQUIRE_SECONDS = 10.0
 MAX_CONNECTIONS = 20
 MAX_SPARE = 8
+IDLE_SECONDS = 60.0
 
 # What ends a connection, as opposed to what is wrong with a statement.
 BROKEN = (
@@ -49,7 +51,7 @@ class Pool:
 
     def __init__(self) -> None:
         self._pool: asyncpg.Pool | None = None
-        self._spare: list[Any] = []
+        self._spare: list[tuple[float, Any]] = []  # the latest used last, and since when
         self._waiting = 0
         self.was_open = False
 
@@ -59,7 +61,7 @@ class Pool:
             **connect,
             min_size=1,
             max_size=MAX_CONNECTIONS,
-            max_inactive_connection_lifetime=60,
+            max_inactive_connection_lifetime=IDLE_SECONDS,
             init=_teach_json,
             # No record leaves session state behind, so there is nothing to reset on release.
             reset=_nothing,
@@ -69,7 +71,7 @@ class Pool:
     async def close(self) -> None:
         """Close every connection, at once those still in use."""
         pool, self._pool = self._pool, None
-        self._spare.clear()
+        self._spare = []
         if pool is not None:
             pool.terminate()
 
@@ -91,13 +93,14 @@ class Pool:
                 raise
             finally:
                 if well and self._may_keep(pool, connection):
-                    self._spare.append(connection)
+                    self._spare.append((time.monotonic(), connection))
+                    await self._give_back(pool)
                 else:
                     await pool.release(connection)
 
     async def _acquire(self, pool: asyncpg.Pool) -> Any:
-        while self._spare:
-            connection = self._spare.pop()
+        while self._spare and pool is self._pool:
+            _, connection = self._spare.pop()
             if _is_open(connection):
                 return connection
             await pool.release(connection)
@@ -106,6 +109,12 @@ class Pool:
             return await pool.acquire(timeout=ACQUIRE_SECONDS)
         finally:
             self._waiting -= 1
+
+    async def _give_back(self, pool: asyncpg.Pool) -> None:
+        """Leave those to the driver's pool that were not needed for long: it closes them."""
+        while self._spare and self._spare[0][0] < time.monotonic() - IDLE_SECONDS:
+            _, connection = self._spare.pop(0)
+            await pool.release(connection)
 
     def _may_keep(self, pool: asyncpg.Pool, connection: Any) -> bool:
         """Whether the next asker may get this connection at once.

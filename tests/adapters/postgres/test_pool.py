@@ -6,6 +6,7 @@ import pytest
 from actors.runtime import Unavailable
 from adapters.postgres.pool import Pool
 from support.postgres import Postgres
+from support.waiting import until
 
 
 async def test_what_may_succeed_the_next_time_is_told_so(postgres: Postgres) -> None:
@@ -40,4 +41,21 @@ async def test_what_may_succeed_the_next_time_is_told_so(postgres: Postgres) -> 
     with pytest.raises(asyncpg.UndefinedTableError):
         await pool.fetch("SELECT * FROM nothing")
     await other.close()
+    await pool.close()
+
+
+async def test_connections_that_were_not_needed_for_long_are_closed(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.postgres.pool.IDLE_SECONDS", 0.1)
+    pool = Pool()
+    await pool.open(**await postgres.fresh_database())
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    async with pool.connection(), pool.connection(), pool.connection() as connection:
+        assert await connection.fetchval(count) >= 3
+
+    async def one_is_left() -> bool:
+        return bool(await pool.fetchval(f"{count} AND backend_type = 'client backend'") == 1)
+
+    await until(one_is_left)
     await pool.close()
