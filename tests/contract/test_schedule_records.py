@@ -1,6 +1,7 @@
 """What whoever keeps schedules promises: every due time once, whoever looks, whatever dies."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -182,14 +183,14 @@ async def test_whoever_changes_a_schedule_waits_for_what_fires_it(
 ) -> None:
     made = await minutely(records)
     await expand(records, NOON)
-    changes = {
+    changes: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
         "change": lambda: records.change(replace(made, enabled=False, next_run_at=None)),
         "disable": lambda: records.disable(made, "why"),
         "remove": lambda: records.remove(made.org_id, made.application_id, made.id),
     }
     async with pool.transaction() as connection:  # as whoever launches does
         await connection.execute("UPDATE schedule_fires SET state = 'fired'")
-        changing = asyncio.ensure_future(changes[what]())
+        changing = asyncio.create_task(changes[what]())
         await until(lambda: pool.fetchval("SELECT 1 FROM pg_locks WHERE NOT granted"))
         await connection.execute("UPDATE schedules SET last_run_at = now()")
     await changing
