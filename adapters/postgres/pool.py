@@ -99,8 +99,9 @@ class Pool:
                     await pool.release(connection)
 
     async def _acquire(self, pool: asyncpg.Pool) -> Any:
-        while self._spare and pool is self._pool:
-            _, connection = self._spare.pop()
+        spare = self._spare  # of this pool: another one begins with another list
+        while spare:
+            _, connection = spare.pop()
             if _is_open(connection):
                 return connection
             await pool.release(connection)
