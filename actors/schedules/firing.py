@@ -41,6 +41,8 @@ PAUSE_SECONDS = 1.0
 # Nothing else is fired while somebody does not answer.
 PLAN_SECONDS = 8.0
 REFUSALS_AT_ONCE = 8
+# Whoever is further away than anything is planned ahead was due by a clock that was put back.
+LONGEST_AHEAD = 1.0
 ACTOR_GONE = "the user it ran for is no member of the organization any more"
 GONE = NotFound(f"The schedule was disabled: {ACTOR_GONE}.")
 FULL = LimitExceeded("too many runs of this organization wait to be started", retry_after=10)
@@ -87,7 +89,8 @@ class Firing:
         held = await self._launch([each for each in planned if each[0].due_at <= now])
         coming = [each for each in planned if each[0].due_at > now]
         if coming:
-            await asyncio.sleep((coming[-1][0].due_at - self._now()).total_seconds())
+            seconds = (coming[-1][0].due_at - self._now()).total_seconds()
+            await asyncio.sleep(min(seconds, LONGEST_AHEAD))
             held += await self._launch(coming)
         return held
 

@@ -104,12 +104,19 @@ class LocalScheduler(Scheduler):
         allowed: list[DueFire] = []
         held: list[tuple[DueFire, float]] = []
         for org, fires in by_org.items():
-            granted, seconds = await self._rate.take_up_to(org, len(fires))
+            granted, seconds = await self._granted(org, len(fires))
             allowed += fires[:granted]
             held += [(fire, seconds) for fire in fires[granted:]]
         held += await self._firing.fire(allowed)
         await self._hold(held)
         return bool(looked or claimed)
+
+    async def _granted(self, org: OrgId, wanted: int) -> tuple[int, float]:
+        try:
+            return await self._rate.take_up_to(org, wanted)
+        except (Unavailable, AskError) as problem:  # the others may be counted
+            log.warning("launches not counted", org=org, why=str(problem))
+            return 0, PAUSE_SECONDS
 
     async def _hold(self, held: list[tuple[DueFire, float]]) -> None:
         """Let due times go that must wait; nothing of their organizations is fired before them."""

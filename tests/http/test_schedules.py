@@ -1,11 +1,15 @@
 """Agents that run by themselves."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from actors.schedules import LookAgain
+from actors.ids import UserId
+from actors.schedules import DueFire, Firing, LookAgain
+from adapters.postgres.schedules import PostgresScheduleRecords
 from appstrate.boot import Server
 from support.api import Api, Json, new_owner
 from support.fake_model import FakeModel, Say
@@ -230,6 +234,26 @@ async def test_many_due_at_once_are_launched_together_and_bad_ones_harm_no_other
     assert sorted(row["run_number"] for row in rows) == list(range(1, 13))
     assert min(row["started_at"] for row in rows) >= moment, "launched before its time"
     assert server.at.run_manager.metrics.served == before + 1
+
+
+async def test_a_clock_that_is_put_back_holds_nothing_up(
+    owner: Api, fake: FakeModel, server: Server
+) -> None:
+    made = await schedule(owner, await ready(owner, fake), cron_expression="0 0 1 1 *")
+    records = PostgresScheduleRecords(database_of(server))
+    found = await records.schedule(made["orgId"], made["applicationId"], made["id"])
+    assert found is not None
+    fire = DueFire(schedule=replace(found, user_id=UserId("gone")), due_at=datetime.now(UTC))
+    firing = Firing(
+        records,
+        server.at.pubsub,
+        server.at.members,
+        server.at.launcher,
+        server.at.run_manager,
+        now=lambda: datetime.now(UTC) - timedelta(hours=1),
+    )
+    async with asyncio.timeout(15):
+        assert await firing.fire([fire]) == []
 
 
 async def test_run_now_launches_at_once(owner: Api, fake: FakeModel) -> None:

@@ -14,7 +14,17 @@ from adapters.local.scheduler import LocalScheduler
 from adapters.postgres.pool import Pool
 from adapters.postgres.schedules import PostgresScheduleRecords
 from support.running import running
-from support.waiting import eventually
+from support.waiting import eventually, until
+
+DUE = """
+    INSERT INTO organizations (id, name, slug) VALUES ('o', 'O', 'o');
+    INSERT INTO applications (id, org_id, name) VALUES ('a', 'o', 'A');
+    INSERT INTO packages (id, org_id, type, source, draft_manifest) VALUES
+        ('@o/agent', 'o', 'agent', 'local', '{}');
+    INSERT INTO schedules (id, org_id, application_id, package_id, cron_expression, timezone,
+        overlap_policy, misfire_policy, next_run_at)
+    VALUES ('s', 'o', 'a', '@o/agent', '@yearly', 'UTC', 'allow', 'skip', now());
+"""
 
 
 class CountingPool(Pool):
@@ -30,20 +40,37 @@ class CountingPool(Pool):
         return super().connection()
 
 
-async def test_nothing_is_asked_while_nothing_is_due(pool: Pool) -> None:
-    counting = CountingPool(pool)
-    records = PostgresScheduleRecords(counting)
+def scheduler_of(records: PostgresScheduleRecords) -> LocalScheduler:
+    """One that nobody answers."""
     pubsub: Address[PubSub] = Address("pubsub")
     members: Address[Members] = Address("members")
     launcher: Address[Launcher] = Address("launcher")
     runs: Address[RunManager] = Address("runs")
     limiter: Address[Limiter] = Address("limiter")
+    firing = Firing(records, pubsub, members, launcher, runs)
+    return LocalScheduler(records, firing, LaunchRate(limiter, 1))
 
-    def make() -> LocalScheduler:
-        firing = Firing(records, pubsub, members, launcher, runs)
-        return LocalScheduler(records, firing, LaunchRate(limiter, 1))
 
-    async with running(make) as scheduler:
+async def test_what_cannot_be_counted_is_let_go_at_once(pool: Pool) -> None:
+    await pool.execute(DUE)
+
+    async def is_let_go() -> bool:
+        return bool(
+            await pool.fetchval(
+                "SELECT 1 FROM schedule_fires WHERE state = 'due' AND lease_until IS NULL"
+                " AND (SELECT next_run_at FROM schedules) > now()"
+            )
+        )
+
+    async with running(lambda: scheduler_of(PostgresScheduleRecords(pool))):
+        await until(is_let_go, 5)
+
+
+async def test_nothing_is_asked_while_nothing_is_due(pool: Pool) -> None:
+    counting = CountingPool(pool)
+    records = PostgresScheduleRecords(counting)
+
+    async with running(lambda: scheduler_of(records)) as scheduler:
         await eventually(lambda: counting.used == 1)
         scheduler.tell(LookAgain())
         await eventually(lambda: counting.used == 2)
