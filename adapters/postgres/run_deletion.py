@@ -54,7 +54,7 @@ async def delete_runs(
         if active:
             return "active"
         rows = await connection.fetch(
-            f"SELECT id FROM runs WHERE {which} AND NOT {ACTIVE} FOR UPDATE",
+            f"SELECT id FROM runs WHERE {which} AND NOT {ACTIVE} ORDER BY id FOR UPDATE",
             *(org, application, package),
         )
         runs = [row["id"] for row in rows]
