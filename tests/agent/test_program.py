@@ -30,13 +30,13 @@ from support.waiting import alive, eventually
 COMMAND = [sys.executable, "-I", "-S", str(AGENT_PROGRAM), *LIBRARIES]
 
 
-def start(workspace: Path) -> subprocess.Popen[bytes]:
+def start(workspace: Path, **variables: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={"PATH": os.environ["PATH"], "WORKSPACE_DIR": str(workspace)},
+        env={"PATH": os.environ["PATH"], "WORKSPACE_DIR": str(workspace)} | variables,
     )
 
 
@@ -101,6 +101,15 @@ def test_a_waiting_program_ends_with_its_parent() -> None:
     while alive(agent):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_a_program_whose_parent_died_before_it_could_notice_ends(tmp_path: Path) -> None:
+    walls = {"APPSTRATE_WALLS": json.dumps({"parent": 2**30})}
+    program = start(tmp_path, **walls)
+
+    assert program.communicate(b"{}", 20)[1].strip() == b"the server is gone"
+    assert program.returncode == 1
 
 
 def test_the_program_imports_nothing_of_the_server() -> None:

@@ -41,13 +41,8 @@ async def shell(owner: Api, fake: FakeModel, name: str, command: str) -> str:
     return str(told["content"])
 
 
-async def walls(owner: Api) -> dict[str, bool]:
-    health = (await owner.get("/health")).json
-    return {name: wall["up"] for name, wall in health["checks"]["agents"]["walls"].items()}
-
-
 async def test_health_tells_of_each_wall_by_itself(owner: Api) -> None:
-    found = await walls(owner)
+    found = await owner.walls()
 
     assert set(found) == {"files", "processes", "tcp", "limits", "user"}
     if REQUIRED:
@@ -57,7 +52,7 @@ async def test_health_tells_of_each_wall_by_itself(owner: Api) -> None:
 async def test_a_shell_reads_nothing_of_the_server(
     owner: Api, fake: FakeModel, server: Server
 ) -> None:
-    if not (await walls(owner))["files"]:
+    if not (await owner.walls())["files"]:
         pytest.skip("no wall around files here")
     data = Path(server._lock._path).parent.parent
     assert (data / "secrets.json").exists()

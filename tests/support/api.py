@@ -138,6 +138,11 @@ class Api:
         answer = await self.get(f"/api/runs/{run}/logs")
         return list(answer.json["data"])
 
+    async def walls(self) -> dict[str, bool]:
+        """The walls around runs, and whether each stands."""
+        health = (await self.get("/health")).json
+        return {name: wall["up"] for name, wall in health["checks"]["agents"]["walls"].items()}
+
 
 async def new_user(url: str) -> Api:
     """Somebody who just signed up."""
