@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from actors.contract import Resource, spell
-from actors.ids import ApplicationId, OrgId, PackageId, RunId, ScheduleId, UserId
+from actors.ids import ApplicationId, InstanceId, OrgId, PackageId, RunId, ScheduleId, UserId
 from actors.runs import Ended
 from actors.schedules.rules import DueTime, MisfirePolicy, OverlapPolicy
 
@@ -142,13 +142,22 @@ class ScheduleRecords(Protocol):
         ...
 
     async def claim(
-        self, now: datetime, until: datetime, limit: int, most: Mapping[OrgId, int] = NO_LIMITS
+        self,
+        now: datetime,
+        until: datetime,
+        limit: int,
+        most: Mapping[OrgId, int] = NO_LIMITS,
+        by: InstanceId | None = None,
     ) -> list[DueFire]:
         """Hold due times that are to be fired and that nobody holds, in the order they were due.
 
         It is one of each schedule at once, and no more than `most` of an organization named there.
         One of a schedule that skips overlaps is skipped while a run of it is active.
         """
+        ...
+
+    async def free(self, instance: InstanceId) -> int:
+        """Let due times go that were claimed `by` an instance in a life that is over: how many."""
         ...
 
     async def release(self, fires: Sequence[DueFire]) -> set[tuple[ScheduleId, datetime]]:

@@ -1,12 +1,12 @@
 """Fires schedules from this process: a timer on the next due time, and rows in the database."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from actors.ids import OrgId
+from actors.ids import InstanceId, OrgId
 from actors.runs import LaunchRate
 from actors.runtime import AskError, Unavailable
 from actors.schedules import (
@@ -26,7 +26,8 @@ LONGEST_SLEEP = 30.0
 PAUSE_SECONDS = 1.0
 # Somebody else holds what is due: a moment, so as not to ask all the time.
 ELSEWHERE = timedelta(seconds=0.05)
-# How long what a killed process had claimed waits; a slower one loses to whoever fires it first.
+# How long what another instance had claimed waits when that one was killed; a slower one loses to
+# whoever fires it first.
 LEASE = timedelta(seconds=10)
 AT_ONCE = 1024
 # Less than the second between one due time and the next, and enough to plan what is due at once.
@@ -46,6 +47,7 @@ class LocalScheduler(Scheduler):
         records: ScheduleRecords,
         firing: Firing,
         rate: LaunchRate,
+        instance: InstanceId,
         *,
         grace: timedelta = timedelta(seconds=60),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -54,6 +56,7 @@ class LocalScheduler(Scheduler):
         self._records = records
         self._firing = firing
         self._rate = rate
+        self._instance = instance
         self._grace = grace
         self._now = now
         self._line = Line()
@@ -66,16 +69,31 @@ class LocalScheduler(Scheduler):
         self._changed.set()
 
     async def _keep_firing(self) -> None:
+        await self._surely(self._free)
+        while True:
+            await self._surely(self._fire_next)
+
+    async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Try a step until it is done, whoever is away meanwhile."""
         while True:
             try:
-                self._changed.clear()
-                aside = [org for org, most in self._line.most(self._now()).items() if most == 0]
-                due = self._line.next(await self._records.next_due(aside, AHEAD))
-                if await self._reached(due) and due and not await self._fire_due():
-                    await self._reached(max(due + AHEAD, self._now() + ELSEWHERE))
+                return await step()
             except (Unavailable, AskError) as problem:
                 log.warning("schedules not looked at", why=str(problem))
                 await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _free(self) -> None:
+        """Let go of what this instance had claimed when it was killed."""
+        if freed := await self._records.free(self._instance):
+            log.info("due times of an earlier life are fired now", count=freed)
+
+    async def _fire_next(self) -> None:
+        """Wait for what is due next, and fire it; or find that it is to be looked at again."""
+        self._changed.clear()
+        aside = [org for org, most in self._line.most(self._now()).items() if most == 0]
+        due = self._line.next(await self._records.next_due(aside, AHEAD))
+        if await self._reached(due) and due and not await self._fire_due():
+            await self._reached(max(due + AHEAD, self._now() + ELSEWHERE))
 
     async def _reached(self, due: datetime | None) -> bool:
         """Wait for a moment. False when it is to be asked for once more, for it may be another."""
@@ -96,7 +114,8 @@ class LocalScheduler(Scheduler):
         """Write and fire due times, the oldest first. False when there was nothing to be had."""
         looked = await self._records.expand(self._now(), self._expand, AT_ONCE, AHEAD)
         now = self._now()
-        claimed = await self._records.claim(now, now + LEASE, AT_ONCE, self._line.most(now))
+        most = self._line.most(now)
+        claimed = await self._records.claim(now, now + LEASE, AT_ONCE, most, self._instance)
         by_org: dict[OrgId, list[DueFire]] = {}
         for fire in claimed:
             by_org.setdefault(fire.schedule.org_id, []).append(fire)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from actors.contract import pick
-from actors.ids import ApplicationId, OrgId, PackageId, RunId, ScheduleId
+from actors.ids import ApplicationId, InstanceId, OrgId, PackageId, RunId, ScheduleId
 from actors.runs import Ended
 from actors.schedules import (
     OVERLAPS,
@@ -78,6 +78,7 @@ CLAIM = f"""
     ), held AS (
         UPDATE schedule_fires f SET
             lease_until = CASE WHEN c.overlaps THEN NULL ELSE $2::timestamptz END,
+            held_by = CASE WHEN NOT c.overlaps THEN $7 END,
             state = CASE WHEN c.overlaps THEN 'skipped' ELSE 'due' END,
             reason = CASE WHEN c.overlaps THEN $4 END
         FROM chosen c WHERE (f.schedule_id, f.due_at) = (c.schedule_id, c.due_at)
@@ -228,10 +229,15 @@ class PostgresScheduleRecords:
         return len(rows)
 
     async def claim(
-        self, now: datetime, until: datetime, limit: int, most: Mapping[OrgId, int] = NO_LIMITS
+        self,
+        now: datetime,
+        until: datetime,
+        limit: int,
+        most: Mapping[OrgId, int] = NO_LIMITS,
+        by: InstanceId | None = None,
     ) -> list[DueFire]:
         limits = ([*most], [*most.values()])
-        rows = await self._pool.fetch(CLAIM, now, until, limit, OVERLAPS, *limits)
+        rows = await self._pool.fetch(CLAIM, now, until, limit, OVERLAPS, *limits, by)
         return [
             DueFire(schedule=Schedule(**pick(Schedule, row)), due_at=row["due_at"]) for row in rows
         ]
@@ -247,6 +253,16 @@ class PostgresScheduleRecords:
             *([fire.schedule.id for fire in fires], [fire.due_at for fire in fires]),
         )
         return {(row["schedule_id"], row["due_at"]) for row in rows}
+
+    async def free(self, instance: InstanceId) -> int:
+        freed = await self._pool.fetch(
+            """
+            UPDATE schedule_fires SET lease_until = NULL
+            WHERE state = 'due' AND lease_until IS NOT NULL AND held_by = $1 RETURNING due_at
+            """,
+            instance,
+        )
+        return len(freed)
 
     async def refuse(self, fire: DueFire, error: str, run: RunId, now: datetime) -> Ended | None:
         async with self._pool.transaction() as connection:

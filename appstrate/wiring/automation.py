@@ -45,6 +45,7 @@ class AutomationWiring:
                 *(self._at.launcher, self._at.run_manager),
             ),
             LaunchRate(self._at.limiter, self._settings.limits.per_org_global_rate_per_min),
+            self._means.identity.instance,
             grace=timedelta(seconds=self._settings.misfire_grace),
         )
 

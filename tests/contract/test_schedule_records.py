@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.ids import ApplicationId, OrgId, PackageId, UserId, new_run_id, new_schedule_id
+from actors.ids import (
+    ApplicationId,
+    InstanceId,
+    OrgId,
+    PackageId,
+    UserId,
+    new_run_id,
+    new_schedule_id,
+)
 from actors.schedules import Expansion, Fire, Schedule, ScheduleRecords, expand_due
 from actors.schedules.rules import DueTime
 from adapters.postgres.pool import Pool
@@ -249,6 +257,23 @@ async def test_a_due_time_is_held_by_one_and_falls_back_when_its_holder_dies(
     assert await records.next_due() == until
     again = await records.claim(until, until + MINUTE, 10)
     assert [fire.due_at for fire in again] == [NOON]
+
+
+async def test_what_a_killed_instance_held_is_free_at_its_next_life(
+    records: ScheduleRecords,
+) -> None:
+    await minutely(records)
+    await minutely(records)
+    await expand(records, NOON)
+    mine, other = InstanceId("1"), InstanceId("2")
+    (first,) = await records.claim(NOON, NOON + MINUTE, 1, by=mine)
+    (second,) = await records.claim(NOON, NOON + MINUTE, 1, by=other)
+
+    assert await records.free(mine) == 1
+
+    (again,) = await records.claim(NOON, NOON + MINUTE, 10, by=mine)
+    assert (again.schedule.id, again.due_at) == (first.schedule.id, NOON)
+    assert second.schedule.id != first.schedule.id
 
 
 async def test_those_of_one_schedule_are_given_in_order_one_at_a_time(

@@ -39,7 +39,7 @@ async def many(pool: Pool) -> Pool:
     [
         (NEXT, ([], timedelta(seconds=1))),
         (EXPAND, (NOW, NOW, 1000)),
-        (CLAIM, (NOW, NOW, 1000, "why", [], [])),
+        (CLAIM, (NOW, NOW, 1000, "why", [], [], "1")),
     ],
 )
 async def test_looking_for_what_is_due_reads_no_whole_table(
