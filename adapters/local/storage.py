@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import structlog
+
 from actors.runtime import NotFound, Unavailable
 from actors.storage import (
     Blob,
@@ -28,9 +30,17 @@ from actors.storage import (
 )
 from adapters.local.settings import LocalStorageSettings
 
+log = structlog.get_logger("storage")
+
 CHUNK = 256 * 1024
 UNFINISHED = ".unfinished"
 MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+# What an operator has to see to, and may while the server runs.
+BROKEN = (
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENODEV, errno.ENXIO),
+    *(errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE),
+)
 
 
 class LocalStorage(Storage):
@@ -45,7 +55,9 @@ class LocalStorage(Storage):
 
     def _prepare(self) -> None:
         unfinished = self._root / UNFINISHED
-        unfinished.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Nobody else on this machine reads the files, a run that is another user included.
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unfinished.mkdir(exist_ok=True, mode=0o700)
         for left in unfinished.iterdir():
             left.unlink()
 
@@ -53,18 +65,20 @@ class LocalStorage(Storage):
         unfinished = self._root / UNFINISHED / secrets.token_hex(16)
         try:
             with _disk_errors():
-                file = await asyncio.to_thread(unfinished.open, "xb")
+                file = await asyncio.to_thread(_create, unfinished)
                 with file:
                     size = await _write(file, message.body)
                 await asyncio.to_thread(_move, unfinished, self._root / message.key)
         except BaseException:
-            unfinished.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it is removed at the next start
+                unfinished.unlink(missing_ok=True)
             raise
         return size
 
     async def open(self, message: OpenBlob) -> Blob:
         try:
-            file = await asyncio.to_thread((self._root / message.key).open, "rb")
+            with _disk_errors():
+                file = await asyncio.to_thread((self._root / message.key).open, "rb")
         except MISSING:
             raise NotFound(f"there is no blob {message.key}") from None
         size = os.fstat(file.fileno()).st_size
@@ -90,8 +104,16 @@ class LocalStorage(Storage):
 
     async def delete(self, message: DeleteBlob) -> None:
         path = self._root / message.key
-        with contextlib.suppress(*MISSING):
-            await asyncio.to_thread(path.unlink)
+        with _disk_errors(), contextlib.suppress(*MISSING):
+            await asyncio.to_thread(_remove, path)
+
+
+def _create(path: Path) -> IO[bytes]:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
 
 
 async def _write(file: IO[bytes], body: Body) -> int:
@@ -116,10 +138,17 @@ def _copy(source: Path, unfinished: Path, place: Path) -> None:
             except MISSING:
                 raise NotFound("there is no such blob") from None
             except OSError:
-                shutil.copyfile(source, unfinished)
+                _copy_bytes(source, unfinished)
             _move(unfinished, place)
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def _copy_bytes(source: Path, unfinished: Path) -> None:
+    with source.open("rb") as old, _create(unfinished) as new:
+        shutil.copyfileobj(old, new, CHUNK)
+        _sync(new)
 
 
 def _walk(folder: Path, key: str, after: str) -> Iterator[StoredBlob]:
@@ -179,8 +208,11 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Unavailable(
-                "the disk that holds the storage is full", code="disk_full"
-            ) from error
+        if error.errno in FULL:
+            told = "the disk that holds the storage is full"
+            raise Unavailable(told, code="disk_full") from error
+        if error.errno in BROKEN:
+            log.warning("the storage cannot be used", why=str(error))
+            told = f"the storage cannot be used: {error.strerror}"
+            raise Unavailable(told) from error
         raise

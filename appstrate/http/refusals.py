@@ -30,6 +30,7 @@ OF_INLINE_RUNS = {
     413: "document_count_exceeded",
     422: "dependency_unresolved",
     429: "org_run_concurrency_exceeded org_run_rate_limited",
+    503: "disk_full",
 }
 OF_LAUNCHES = {
     **OF_INLINE_RUNS,
@@ -91,3 +92,5 @@ def _derived(route: Route) -> Iterator[tuple[int, str]]:
     yield 500, "internal_error"
     yield 503, "unavailable" if route.of_runs or not route.is_work else "unavailable shutting_down"
     yield 503, "starting"
+    if route.path.startswith("/api/packages/") and route.method in ("POST", "PUT"):
+        yield 503, "disk_full"

@@ -79,7 +79,13 @@ async def read_run_document(call: Call) -> web.StreamResponse:
     status=201,
     also=(200,),
     of_runs=True,
-    refuses={**OF_RUNS, 403: "storage_limit_exceeded", 409: "message_replayed run_not_running"},
+    refuses={
+        **OF_RUNS,
+        403: "storage_limit_exceeded",
+        409: "message_replayed run_not_running",
+        413: "document_count_exceeded",
+        503: "disk_full",
+    },
 )
 async def publish_document(call: Call) -> web.Response:
     """Keep a file the run has made; 200 when it has published the same before.

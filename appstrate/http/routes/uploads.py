@@ -77,6 +77,7 @@ async def create_upload(call: Call, body: UploadBody) -> UploadView:
         401: "unauthorized",
         409: "upload_already_written",
         410: "upload_expired",
+        503: "disk_full",
     },
 )
 async def write_upload(call: Call) -> None:

@@ -1,12 +1,13 @@
 """What is true of blobs as files alone."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from actors.runtime import Unavailable
-from actors.storage import CopyBlob, OpenBlob, PutBlob, chunks
+from actors.storage import CopyBlob, DeleteBlob, OpenBlob, PutBlob, chunks
 from adapters.local.settings import LocalStorageSettings
 from adapters.local.storage import LocalStorage
 from support.running import running
@@ -40,3 +41,45 @@ async def test_what_a_dead_server_left_unfinished_is_removed(tmp_path: Path) -> 
     (unfinished / "half").write_bytes(b"half")
     async with running(lambda: LocalStorage(LocalStorageSettings(root=tmp_path))):
         assert list(unfinished.iterdir()) == []
+
+
+@pytest.mark.parametrize("problem", [errno.EROFS, errno.EACCES, errno.EIO])
+async def test_a_storage_that_cannot_be_written_says_so_and_is_well_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: int
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(problem, os.strerror(problem))
+
+    async with running(lambda: LocalStorage(LocalStorageSettings(root=tmp_path))) as storage:
+        await storage.ask(PutBlob(key="k", body=chunks(b"old")))
+        with monkeypatch.context() as patch:
+            for step in ("_create", "_move", "_remove"):
+                patch.setattr(f"adapters.local.storage.{step}", broken)
+            for message in (
+                PutBlob(key="k", body=chunks(b"new")),
+                CopyBlob(source="k", key="copy"),
+                DeleteBlob(key="k"),
+            ):
+                with pytest.raises(Unavailable, match=os.strerror(problem)):
+                    await storage.ask(message)
+            storage.tell(DeleteBlob(key="k"))
+            assert await (await storage.ask(OpenBlob(key="k"))).read() == b"old"
+        await storage.ask(PutBlob(key="k", body=chunks(b"new")))
+        assert await (await storage.ask(OpenBlob(key="k"))).read() == b"new"
+
+
+async def test_files_are_their_servers_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMLINK, "Too many links")
+
+    root = tmp_path / "storage"
+    async with running(lambda: LocalStorage(LocalStorageSettings(root=root))) as storage:
+        await storage.ask(PutBlob(key="folder/k", body=chunks(b"secret")))
+        monkeypatch.setattr("os.link", refuse)
+        await storage.ask(CopyBlob(source="folder/k", key="folder/copy"))
+        assert await (await storage.ask(OpenBlob(key="folder/copy"))).read() == b"secret"
+
+    assert root.stat().st_mode & 0o077 == 0
+    assert {(root / "folder" / name).stat().st_mode & 0o777 for name in ("k", "copy")} == {0o600}
