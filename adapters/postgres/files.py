@@ -32,6 +32,27 @@ ACTIVE = """
     WHERE l.document_id = d.id AND r.status IN ('pending', 'running')
 """
 
+# A cursor stands for a place in the order; one that is nowhere has nothing around it.
+PLACE = """
+    (created_at, id) {} (
+        SELECT created_at, id FROM documents WHERE id = {{}} AND application_id = $2
+    )
+"""
+FILTERS = {
+    "purpose": "purpose = {}",
+    "run": """
+        id = ANY (ARRAY (
+            SELECT id FROM documents WHERE run_id = {0}
+            UNION SELECT document_id FROM document_links WHERE consumer_run_id = {0}
+        ))
+    """,
+    "package": "package_id = {}",
+    "end_user": "end_user_id = {}",
+    "after": PLACE.format("<"),
+    "before": PLACE.format(">"),
+}
+"""The fields of a query, and what each asks of a document."""
+
 
 class PostgresUploadRecords:
     """`UploadRecords` over the pool."""
@@ -93,25 +114,20 @@ class PostgresDocumentRecords:
     async def documents(
         self, org: OrgId, application: ApplicationId, query: DocumentQuery
     ) -> list[Document]:
-        # A cursor stands for a place in the order; one that is nowhere has nothing around it.
-        comparison, order = ("<", "DESC") if query.before is None else (">", "ASC")
+        arguments: list[Any] = [org, application]
+        conditions = ["org_id = $1", "application_id = $2"]
+        # Only what is asked for, so that each kind of list is planned for itself.
+        for name, condition in FILTERS.items():
+            if (wanted := getattr(query, name)) is not None:
+                arguments.append(wanted)
+                conditions.append(condition.format(f"${len(arguments)}"))
+        order = "DESC" if query.before is None else "ASC"
         rows = await self._pool.fetch(
             f"""
-            SELECT {DOCUMENT} FROM documents
-            WHERE org_id = $1 AND application_id = $2
-                AND ($3::text IS NULL OR purpose = $3)
-                AND ($4::text IS NULL OR run_id = $4 OR id IN (
-                    SELECT document_id FROM document_links WHERE consumer_run_id = $4
-                ))
-                AND ($5::text IS NULL OR package_id = $5)
-                AND ($8::text IS NULL OR end_user_id = $8)
-                AND ($6::text IS NULL OR (created_at, id) {comparison} (
-                    SELECT created_at, id FROM documents WHERE id = $6 AND application_id = $2
-                ))
-            ORDER BY created_at {order}, id {order} LIMIT $7
+            SELECT {DOCUMENT} FROM documents WHERE {" AND ".join(conditions)}
+            ORDER BY created_at {order}, id {order} LIMIT ${len(arguments) + 1}
             """,
-            *(org, application, query.purpose, query.run, query.package),
-            *(query.before or query.after, query.limit + 1, query.end_user),
+            *(*arguments, query.limit + 1),
         )
         return [read_document(row) for row in rows]
 
@@ -139,6 +155,14 @@ class PostgresDocumentRecords:
 
     async def delete(self, document: DocumentId) -> bool:
         async with self._pool.transaction() as connection:
+            # Whoever adds to the outputs of its run holds that.
+            await connection.execute(
+                """
+                SELECT FROM runs WHERE id = (SELECT run_id FROM documents WHERE id = $1)
+                FOR NO KEY UPDATE
+                """,
+                document,
+            )
             # A run that is launched with it meanwhile waits here, or is seen in what follows.
             await connection.execute("SELECT FROM documents WHERE id = $1 FOR UPDATE", document)
             in_use = await connection.fetchval(
@@ -166,14 +190,24 @@ class PostgresSweepRecords:
                 """,
                 *(now, most),
             )
+            runs = await connection.fetch(
+                f"""
+                SELECT id FROM runs WHERE id IN (
+                    SELECT run_id FROM documents d
+                    WHERE expires_at <= $1 AND NOT EXISTS ({ACTIVE}) LIMIT $2
+                ) ORDER BY id FOR NO KEY UPDATE
+                """,
+                *(now, most),
+            )
             documents = await connection.fetch(
                 f"""
                 DELETE FROM documents WHERE id IN (
                     SELECT id FROM documents d WHERE expires_at <= $1 AND NOT EXISTS ({ACTIVE})
+                        AND (run_id IS NULL OR run_id = ANY ($3))
                     LIMIT $2 FOR UPDATE SKIP LOCKED
                 ) RETURNING 1
                 """,
-                *(now, most),
+                *(now, most, [row["id"] for row in runs]),
             )
         return len(uploads) + len(documents)
 

@@ -139,6 +139,14 @@ async def _check_outputs(
         )
 
 
+async def hold_inputs(connection: asyncpg.Connection, plans: Sequence[RunPlan]) -> None:
+    """Keep the documents that runs to be inserted read, until the end of the transaction."""
+    read = [file.document for plan in plans for file in plan.files if not file.new]
+    if read:
+        held = "SELECT FROM documents WHERE id = ANY ($1) ORDER BY id FOR KEY SHARE"
+        await connection.execute(held, read)
+
+
 async def add_inputs(connection: asyncpg.Connection, plan: RunPlan, org_bytes: int | None) -> None:
     """Give a run that was just inserted its files, in the transaction that inserted it."""
     files = plan.files

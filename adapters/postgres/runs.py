@@ -28,7 +28,7 @@ from adapters.postgres.ingestion import Ingestion
 from adapters.postgres.notifications import notify
 from adapters.postgres.pool import Pool, refusing_deleted
 from adapters.postgres.run_deletion import Deletion, delete_run, delete_runs
-from adapters.postgres.run_files import add_inputs
+from adapters.postgres.run_files import add_inputs, hold_inputs
 from adapters.postgres.run_launch import launch
 from adapters.postgres.run_rows import (
     COLUMNS,
@@ -69,6 +69,8 @@ class PostgresRunRecords:
         async with pool.transaction() if files else pool.connection() as connection:
             launched = await launch(connection, new, most_pending)
             there = {run.id for run, _ in launched}
+            # Before anything is counted: whoever deletes a document counts it at last, too.
+            await hold_inputs(connection, [each.plan for each in new if each.plan.run in there])
             for each in new:
                 if each.plan.files and each.plan.run in there:
                     await add_inputs(connection, each.plan, self._org_bytes)
