@@ -10,6 +10,7 @@ from actors.runtime import Rejected
 
 LONGEST_NAME = 255
 LONGEST_MIME = 255
+LONGEST_EXTENSION = 20
 UNKNOWN_MIME = "application/octet-stream"
 MIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*")
 PERCENT_ENCODED = re.compile(r"(?:[A-Za-z0-9!#$&'()*+,;=:@._~ -]|%[0-9A-Fa-f]{2})+")
@@ -82,18 +83,21 @@ def human_size(size: int) -> str:
 
 
 def _numbered(name: str, number: int) -> str:
+    extension = _extension(name)
+    ending = f"-{number}{extension}"
+    return _shortened(name.removesuffix(extension) + ending, ending)
+
+
+def _extension(name: str) -> str:
+    """The extension of a name with its dot, if it has one that is worth keeping."""
     stem, dot, extension = name.rpartition(".")
-    if not stem:
-        stem, dot, extension = name, "", ""
-    return _shortened(f"{stem}-{number}{dot}{extension}", f"-{number}{dot}{extension}")
+    return dot + extension if stem and len(extension.encode()) <= LONGEST_EXTENSION else ""
 
 
 def _shortened(name: str, ending: str = "") -> str:
     """A name of at most 255 bytes, that keeps its ending."""
     if len(name.encode()) <= LONGEST_NAME:
         return name
-    if not ending:
-        _, dot, extension = name.rpartition(".")
-        ending = dot + extension if len(extension.encode()) <= 20 else ""
+    ending = ending or _extension(name)
     room = LONGEST_NAME - len(ending.encode())
     return name[: len(name) - len(ending)].encode()[:room].decode(errors="ignore") + ending

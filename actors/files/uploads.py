@@ -117,14 +117,15 @@ class Uploads(Actor):
             await close_body(message.body)
         if not await self._records.written(upload.id, key, digest):
             self._blobs.drop(key)
-            raise _written_already()
+            gone = await self._records.upload(upload.id) is None
+            raise _expired() if gone else _written_already()
 
     async def _announced(self, message: WriteUpload) -> Upload:
         now = datetime.now(UTC)
         thing = self._tokens.open(DOOR, message.token, now, "upload_expired")
         upload = await self._records.upload(UploadId(thing))
         if upload is None:
-            raise Rejected("this upload is not there any more", code="upload_expired")
+            raise _expired()
         if upload.storage_key is not None:
             raise _written_already()
         if message.mime is not None and read_mime(message.mime) != upload.mime:
@@ -152,3 +153,7 @@ def _problems(
 
 def _written_already() -> Conflict:
     return Conflict("the bytes of this upload have come already", code="upload_already_written")
+
+
+def _expired() -> Rejected:
+    return Rejected("this upload is not there any more: announce it again", code="upload_expired")

@@ -54,6 +54,13 @@ def test_names_are_told_apart_before_the_extension() -> None:
     assert found[7] == "x" * 249 + "-2.csv"
 
 
+def test_names_that_are_told_apart_stay_short_enough_for_a_file() -> None:
+    found = unique_names([safe_name("a." + "b" * 300)] * 3)
+
+    assert len(set(found)) == 3
+    assert all(len(name.encode()) <= 255 for name in found)
+
+
 @pytest.mark.parametrize("encoded", ["", "a/b", "a%2", "ü", "a\\b", "%ff"])
 def test_a_header_that_is_no_encoded_name_is_refused(encoded: str) -> None:
     with pytest.raises(Rejected):

@@ -1,6 +1,7 @@
 """Uploads: announced, sent once, and of use to who announced them alone."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,7 @@ from actors.files import FileTokens
 from appstrate.boot import Server
 from support.api import Api
 from support.files import announce, digest, send
+from support.sinks import database_of
 
 
 async def test_an_upload_is_announced_as_the_contract_has_it(owner: Api) -> None:
@@ -97,6 +99,37 @@ async def test_a_broken_upload_can_be_sent_again(owner: Api) -> None:
     await writer.wait_closed()
 
     assert (await send(announced, b"abcdef")).status == 204
+
+
+async def test_a_full_disk_refuses_what_can_be_sent_again(
+    owner: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    announced = await announce(owner, b"abc")
+    with monkeypatch.context() as patch:
+        patch.setattr("adapters.local.storage._sync", full)
+        refused = await send(announced, b"abc")
+
+    assert (refused.status, refused.code) == (503, "disk_full")
+    assert (await send(announced, b"abc")).status == 204
+
+
+async def test_an_upload_that_expires_while_it_is_sent_is_told_so(
+    owner: Api, server: Server
+) -> None:
+    announced = await announce(owner, b"abc")
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"ab"
+        gone = "DELETE FROM uploads WHERE id = $1"
+        await database_of(server).execute(gone, announced.json["id"])
+        yield b"c"
+
+    answer = await send(announced, content())
+
+    assert (answer.status, answer.code) == (410, "upload_expired")
 
 
 async def test_a_token_opens_one_door(owner: Api, server: Server) -> None:
