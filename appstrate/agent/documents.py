@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import os
 import random
 from collections import deque
 from collections.abc import Iterator
@@ -246,14 +245,18 @@ def _place(path: Path, digest: str) -> tuple[str, str]:
 
 def _outputs(folder: Path) -> Iterator[Path]:
     """Every file below a folder; no links, and nothing hidden."""
-    if folder.is_symlink():
-        return
-    for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(root) / name
-            if not name.startswith(".") and not path.is_symlink() and path.is_file():
-                yield path
+    waiting = [] if folder.is_symlink() else [folder]
+    while waiting:  # not os.walk: it calls itself, and a folder may be deeper than calls may
+        inner = list[Path]()
+        with contextlib.suppress(OSError):
+            for path in sorted(waiting.pop().iterdir()):
+                if path.name.startswith(".") or path.is_symlink():
+                    continue
+                if path.is_dir():
+                    inner.append(path)
+                elif path.is_file():
+                    yield path
+        waiting += inner[::-1]
 
 
 def _told(answer: bytes) -> str:

@@ -109,6 +109,19 @@ async def test_outputs_have_hostile_names_and_are_no_files(owner: Api, fake: Fak
     assert "closed was not published: Permission denied" in told
 
 
+async def test_outputs_lie_as_deep_as_they_may(owner: Api, fake: FakeModel) -> None:
+    write = """
+        deep=outputs/$(printf 'd/%.0s' {1..1200}); mkdir -p $deep
+        echo a > outputs/top.txt; echo b > ${deep}leaf.txt
+    """
+    await owner.new_model(
+        fake, fake.script("deep", Say("", {"bash": {"command": write}}), Say("Done."))
+    )
+    run = await owner.finished(await owner.new_agent("deep"))
+
+    assert run["artifacts"] == {"status": "complete", "published": 2, "failed": []}
+
+
 async def test_many_outputs_wait_for_their_turn(owner: Api, fake: FakeModel) -> None:
     write = "mkdir outputs; for n in $(seq 45); do echo $n > outputs/$n; done"
     await owner.new_model(
