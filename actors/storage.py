@@ -117,9 +117,12 @@ StorageMessage: TypeAlias = PutBlob | OpenBlob | FindBlob | CopyBlob | ListBlobs
 
 
 class Storage(Actor):
-    """Keeps blobs. Uploads have a lane of their own, so slow ones never block reads."""
+    """Keeps blobs. Uploads have a lane of their own, so slow ones never block reads.
 
-    lanes = (Lane("uploads", 16, (PutBlob,), limit=256), Lane("rest", 32))
+    It is wider than the lane of any actor that brings files: one with slow senders blocks no other.
+    """
+
+    lanes = (Lane("uploads", 64, (PutBlob,), limit=256), Lane("rest", 32))
 
     async def receive(self, message: StorageMessage) -> Any:
         check_key(message.key)

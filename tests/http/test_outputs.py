@@ -1,5 +1,6 @@
 """What a run publishes and reads, played by the test over HTTP as an agent would."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from adapters.postgres.retention import PostgresRetentionRecords
 from appstrate.boot import Server
 from support.api import Answer, Api, Json, new_owner
 from support.fake_model import FakeModel, Hang, Say
-from support.files import FILE_INPUT, digest, publish, signature, signed, upload
+from support.files import FILE_INPUT, announce, digest, publish, send, signature, signed, upload
 from support.packages import agent_archive, agent_manifest
 from support.sinks import database_of, secret_of
 from support.waiting import eventually
@@ -154,6 +155,26 @@ async def test_an_ended_run_publishes_nothing(played: Played) -> None:
     # The server may still know the run by heart; then its row says that it has ended.
     assert refused.code in ("run_sink_closed", "run_not_running")
     assert (await played.now())["document_counts"]["output"] == 0
+
+
+async def test_slow_uploads_hold_up_no_run(played: Played) -> None:
+    begun, gate = asyncio.Semaphore(0), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"a"
+        begun.release()
+        await gate.wait()
+        yield b"b"
+
+    announced = [await announce(played.api, b"ab") for _ in range(16)]
+    sending = [asyncio.create_task(send(each, slow())) for each in announced]
+    for _ in sending:
+        await begun.acquire()
+    made = await asyncio.wait_for(played.publish(b"one"), 10)
+    gate.set()
+
+    assert made.status == 201
+    assert {each.status for each in await asyncio.gather(*sending)} == {204}
 
 
 async def test_a_run_that_publishes_too_fast_is_told_to_wait(
