@@ -19,7 +19,7 @@ from support.fake_model import FakeModel, Hang, Say
 from support.files import FILE_INPUT, announce, digest, publish, send, signature, signed, upload
 from support.packages import agent_archive, agent_manifest
 from support.sinks import database_of, secret_of
-from support.waiting import eventually
+from support.waiting import eventually, until
 
 
 @dataclass
@@ -238,6 +238,24 @@ async def test_outputs_past_the_quota_are_refused(played: Played, server: Server
     assert (refused.status, refused.code) == (403, "storage_limit_exceeded")
     storage = (await played.api.get(f"/api/orgs/{played.api.org['id']}")).json["storage"]
     assert storage == {"used_bytes": 10, "limit_bytes": 10, "effective_limit_bytes": 10}
+
+
+async def test_outputs_that_come_at_once_exceed_no_quota(played: Played, server: Server) -> None:
+    organization = played.api.org["id"]
+    await database_of(server).execute(
+        "UPDATE organizations SET documents_bytes_limit = 13 WHERE id = $1", organization
+    )
+    answers = await asyncio.gather(*(played.publish(b"123%d" % n, f"{n}.txt") for n in range(6)))
+    storage = (await played.api.get(f"/api/orgs/{organization}")).json["storage"]
+
+    assert sorted(each.status for each in answers) == [201, 201, 403, 403, 403, 403]
+    assert storage["used_bytes"] == 12
+    folder = f"documents/{played.api.application['id']}"
+    await until(lambda: _are(server, folder, 3))
+
+
+async def _are(server: Server, folder: str, number: int) -> bool:
+    return len(await server.at.storage.ask(ListBlobs(key=folder))) == number
 
 
 async def test_a_deleted_organization_leaves_no_blobs(
