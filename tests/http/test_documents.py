@@ -145,8 +145,10 @@ async def test_a_preview_can_do_nothing(reader: Reader) -> None:
     assert "sandbox allow-scripts;" in framed.headers["Content-Security-Policy"]
     assert "allow-same-origin" not in framed.headers["Content-Security-Policy"]
     assert alone.headers["X-Content-Type-Options"] == "nosniff"
-    assert (await Api("").get(other)).status == 404
+    assert (await Api(reader.api.url).get(other)).status == 404
     assert (await Api("").get(url.with_query(t="forged.1.x"))).status == 401
+    behind = await Api(reader.api.url).get(url.path_qs, headers={"Range": f"bytes={len(HTML)}-"})
+    assert (behind.status, behind.code) == (416, "range_not_satisfiable")
 
 
 async def test_an_upload_is_its_owners_alone(reader: Reader, server: Server) -> None:

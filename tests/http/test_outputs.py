@@ -258,6 +258,33 @@ async def _are(server: Server, folder: str, number: int) -> bool:
     return len(await server.at.storage.ask(ListBlobs(key=folder))) == number
 
 
+async def test_a_blob_whose_row_never_came_goes_a_day_later(
+    played: Played, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: object) -> None:
+        raise RuntimeError("as if the server had died here")
+
+    kept = (await played.publish(b"one", "kept")).json["id"]
+    with monkeypatch.context() as patch:
+        patch.setattr("adapters.postgres.run_files.PostgresRunFileRecords.add_output", die)
+        assert (await played.publish(b"two", "lost")).status == 500
+    folder = f"documents/{played.api.application['id']}"
+    assert await _are(server, folder, 3)
+    rows = await database_of(server).fetch(
+        """
+        UPDATE jobs j SET due_at = now() FROM jobs old
+        WHERE j.id = old.id AND j.topic = 'storage.delete' AND j.payload ->> 'key' LIKE $1
+        RETURNING old.due_at - now() AS later
+        """,
+        f"{folder}/%",
+    )
+
+    assert all(timedelta(hours=23) < row["later"] <= timedelta(hours=24) for row in rows)
+    await _tick(server)
+    await until(lambda: _are(server, folder, 2))
+    assert (await played.api.get(f"/api/documents/{kept}/content")).body == b"one"
+
+
 async def test_a_deleted_organization_leaves_no_blobs(
     owner: Api, server: Server, fake: FakeModel
 ) -> None:

@@ -120,7 +120,7 @@ async def keep_document(call: Call) -> DocumentView:
     query=(Query("t", "The token in the document's `preview_url`."),),
     answer=Media("*/*"),
     also=(206, 304),
-    refuses={401: "unauthorized"},
+    refuses={401: "unauthorized", 416: "range_not_satisfiable"},
 )
 async def preview_document(call: Call) -> web.StreamResponse:
     """A document as a page of its own, that can do nothing; scripts run inside a frame only."""
