@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, assert_never
 
 import msgspec
+import structlog
 
 from actors.accounts import Caller
 from actors.files.records import Document, DocumentQuery, DocumentRecords
@@ -12,6 +13,8 @@ from actors.files.views import DocumentView, may_download, may_keep, preview_kin
 from actors.ids import DocumentId
 from actors.runtime import Actor, Address, Conflict, Lane, NotFound, Rejected, Request
 from actors.storage import Blob, OpenBlob, Storage
+
+log = structlog.get_logger("files")
 
 PREVIEW_LIFE = timedelta(seconds=300)
 DOOR = "preview"
@@ -60,7 +63,10 @@ class FindPreview(Request["Documents", Document], frozen=True, kw_only=True):
 
 
 class OpenContent(Request["Documents", Blob], frozen=True, kw_only=True):
-    """The content of a document that was found, or a part of it. Whoever asked closes it."""
+    """The content of a document that was found, or a part of it. Whoever asked closes it.
+
+    Refuses with `document_unavailable` when the storage has lost it, or a part of it.
+    """
 
     document: Document
     start: int = 0
@@ -154,10 +160,18 @@ class Documents(Actor):
         return found
 
     async def _open(self, message: OpenContent) -> Blob:
-        opening = OpenBlob(
-            key=message.document.storage_key, start=message.start, length=message.length
-        )
-        return await self._storage.ask(opening)
+        document = message.document
+        opening = OpenBlob(key=document.storage_key, start=message.start, length=message.length)
+        try:
+            blob = await self._storage.ask(opening)
+        except NotFound:
+            if await self._records.any_document(document.id) is None:
+                raise _missing() from None
+            raise _damaged(document, "is not in the storage any more") from None
+        if blob.size != document.size:
+            await blob.aclose()
+            raise _damaged(document, f"has {blob.size} bytes left of {document.size}")
+        return blob
 
     async def _keep(self, message: KeepDocument) -> DocumentView:
         document = await self._found(message.caller, message.document)
@@ -185,3 +199,9 @@ class Documents(Actor):
 
 def _missing() -> NotFound:
     return NotFound("there is no such document in this application")
+
+
+def _damaged(document: Document, how: str) -> Conflict:
+    log.error("a document is damaged", document=document.id, key=document.storage_key, how=how)
+    told = f"the content of this document {how}: have it restored from a backup"
+    return Conflict(told, code="document_unavailable")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pytest
 from yarl import URL
 
+from actors.storage import DeleteBlob, PutBlob, chunks
 from appstrate.boot import Server
 from support.api import PASSWORD, Api, new_user
 from support.fake_model import FakeModel, Say
@@ -114,6 +115,21 @@ async def test_a_head_has_no_ranges(reader: Reader) -> None:
 
     assert (head.status, head.body) == (200, b"")
     assert head.headers["Content-Length"] == "10"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=4-"}])
+async def test_content_the_storage_has_lost_is_told_and_never_cut_short(
+    reader: Reader, server: Server, headers: dict[str, str]
+) -> None:
+    key = f"documents/{reader.api.application['id']}/{reader.documents[0]}"
+    await server.at.storage.ask(PutBlob(key=key, body=chunks(CONTENT[:6])))
+    cut = await reader.api.get(reader.content, headers=headers)
+    await server.at.storage.ask(DeleteBlob(key=key))
+    lost = await reader.api.get(reader.content, headers=headers)
+
+    assert (cut.status, cut.code) == (lost.status, lost.code) == (409, "document_unavailable")
+    assert "6 bytes left of 10" in cut.json["detail"]
+    assert "documents/" not in lost.json["detail"]
 
 
 async def test_lists_are_paged_both_ways(reader: Reader) -> None:

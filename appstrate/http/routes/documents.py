@@ -30,6 +30,7 @@ routes = Routes()
 
 DOCUMENT = "/api/documents/{document}"
 PURPOSES = get_args(Purpose)
+OF_CONTENT = {409: "document_unavailable", 416: "range_not_satisfiable"}
 # What is shown comes from anywhere: it loads nothing, and runs in a place of its own, if at all.
 PREVIEW_POLICY = (
     "sandbox{scripts}; default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -84,7 +85,7 @@ async def show_document(call: Call) -> DocumentView:
     "documents:read",
     answer=Media("*/*"),
     also=(206, 304),
-    refuses={416: "range_not_satisfiable"},
+    refuses=OF_CONTENT,
 )
 async def download_document(call: Call) -> web.StreamResponse:
     """The content of a document, or the range of it that is asked for, to be saved."""
@@ -120,7 +121,7 @@ async def keep_document(call: Call) -> DocumentView:
     query=(Query("t", "The token in the document's `preview_url`."),),
     answer=Media("*/*"),
     also=(206, 304),
-    refuses={401: "unauthorized", 416: "range_not_satisfiable"},
+    refuses={401: "unauthorized", **OF_CONTENT},
 )
 async def preview_document(call: Call) -> web.StreamResponse:
     """A document as a page of its own, that can do nothing; scripts run inside a frame only."""
