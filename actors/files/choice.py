@@ -95,10 +95,10 @@ def _of_upload(
 ) -> InputFile | str:
     if source.storage_key is None:
         return "its bytes have not been sent yet"
-    if source.expires_at <= now:
-        return "this upload has expired: upload the file again"
     if source.consumed_at is not None and limits.reuse_hours == 0:
         return "this upload was given to another run: upload the file again"
+    if source.expires_at <= now:
+        return "this upload has expired: upload the file again"
     return replace(
         _new(caller, limits, now),
         name=source.name,

@@ -1,8 +1,11 @@
 """Documents as their readers meet them: lists, ranges, previews, and whose they are."""
 
+import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from yarl import URL
 
 from actors.storage import DeleteBlob, PutBlob, chunks
@@ -210,6 +213,21 @@ async def test_an_upload_that_was_not_sent_refuses_the_launch(reader: Reader) ->
 
     assert refused.status == 400
     assert "not been sent" in refused.json["detail"]
+
+
+async def test_an_upload_for_one_use_goes_into_one_run(
+    reader: Reader, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files: Any = server.at.run_files._actor
+    monkeypatch.setattr(files, "_limits", replace(files._limits, reuse_hours=0))
+    given = {"input": {"report": await upload(reader.api, CONTENT)}}
+    at_once = await asyncio.gather(*(reader.api.launch(reader.agent, given) for _ in range(3)))
+    later = await reader.api.launch(reader.agent, given)
+
+    assert {each.status for each in at_once} <= {201, 400, 409}
+    assert sum(each.status == 201 for each in at_once) == 1
+    assert (later.status, later.fields) == (400, {"input.report": "invalid_input"})
+    assert "given to another run" in later.json["detail"]
 
 
 async def test_an_input_is_used_again_by_a_rerun_and_by_another_launch(reader: Reader) -> None:
