@@ -52,6 +52,17 @@ async def test_a_document_expires_while_its_run_publishes(
     assert (await owner.get(f"/api/documents/{document}")).status == 404
 
 
+async def test_documents_go_with_what_they_belong_to_while_their_run_publishes(
+    owner: Api, server: Server, agent: str
+) -> None:
+    run, document = await _published(owner, agent)
+    # As the deletion of an end user does it, or of whatever they refer to.
+    going = database_of(server).execute("DELETE FROM documents WHERE id = $1", document)
+    await _meanwhile(server, (HOLD_RUN, run), owner.org["id"], going)
+
+    assert (await owner.get(f"/api/documents/{document}")).status == 404
+
+
 async def test_a_document_is_read_by_a_launch_while_another_is_deleted(
     owner: Api, server: Server, agent: str
 ) -> None:
