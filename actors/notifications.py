@@ -52,7 +52,10 @@ class NotificationPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ListNotifications(Request["Notifications", NotificationPage], frozen=True, kw_only=True):
-    """The caller's notifications in an application, the last first, after one of them."""
+    """The caller's notifications in an application, the last first, after one of them.
+
+    Refuses one that is not there, or gone with its run, with `NotFound`.
+    """
 
     caller: Caller
     unread: bool
@@ -102,8 +105,8 @@ class NotificationRecords(Protocol):
 
     async def some(
         self, who: Recipient, *, unread: bool, after: NotificationId | None, limit: int
-    ) -> list[Notification]:
-        """Somebody's notifications, the last first, after one of them."""
+    ) -> list[Notification] | None:
+        """Somebody's notifications, the last first, after one of them; None: it is not there."""
         ...
 
     async def unread_by_agent(self, who: Recipient) -> dict[PackageId, int]:
@@ -167,6 +170,8 @@ class Notifications(Actor):
         found = await self._records.some(
             who, unread=message.unread, after=message.after, limit=message.limit + 1
         )
+        if found is None:
+            raise NotFound("there is no such notification: begin with the first page")
         return NotificationPage(data=found[: message.limit], has_more=len(found) > message.limit)
 
     async def _mark(self, who: Recipient, notification: NotificationId) -> None:

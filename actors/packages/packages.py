@@ -156,7 +156,7 @@ class Packages(Actor):
         org, application = message.caller.tenant
         if package.type != "agent":
             return package_detail(package, shown, await self._records.users(org, package.id))
-        activity = await self._records.activity(application, package.id)
+        activity = await self._records.activity(application, package.id, message.caller.end_user)
         return agent_detail(package, shown, activity, self._timeout_ceiling)
 
     async def _list_versions(self, message: ListVersions) -> list[VersionItem]:

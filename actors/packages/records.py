@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from actors.contract import Resource, spell
-from actors.ids import ApplicationId, OrgId, PackageId, UserId
+from actors.ids import ApplicationId, EndUserId, OrgId, PackageId, UserId
 from actors.packages.manifest import Manifest, PackageType
 from actors.packages.versions import Published, choose
 
@@ -209,8 +209,10 @@ class PackageRecords(Protocol):
         """The agents this organization may use that depend on a package, by name."""
         ...
 
-    async def activity(self, application: ApplicationId, package: PackageId) -> AgentActivity:
-        """How busy an agent is."""
+    async def activity(
+        self, application: ApplicationId, package: PackageId, end_user: EndUserId | None
+    ) -> AgentActivity:
+        """How busy an agent is, and its last run: the last one of an end user, if one is named."""
         ...
 
     async def owned(self, org: OrgId, packages: list[PackageId]) -> list[StoredPackage]:

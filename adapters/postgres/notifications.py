@@ -22,18 +22,27 @@ class PostgresNotificationRecords:
 
     async def some(
         self, who: Recipient, *, unread: bool, after: NotificationId | None, limit: int
-    ) -> list[Notification]:
+    ) -> list[Notification] | None:
         rows = await self._pool.fetch(
             f"""
             SELECT n.id, n.type, n.run_id, n.payload, n.read_at, n.created_at
             FROM notifications n
             WHERE {MINE} AND NOT ($5 AND n.read_at IS NOT NULL) AND ($6::text IS NULL OR
-                (n.created_at, n.id) < (SELECT created_at, id FROM notifications WHERE id = $6))
+                (n.created_at, n.id) < (
+                    SELECT n.created_at, n.id FROM notifications n WHERE {MINE} AND n.id = $6))
             ORDER BY n.created_at DESC, n.id DESC LIMIT $7
             """,
             *(*who, unread, after, limit),
         )
+        if not rows and after is not None and not await self._is_of(who, after):
+            return None
         return [Notification(**dict(row)) for row in rows]
+
+    async def _is_of(self, who: Recipient, notification: NotificationId) -> bool:
+        found = await self._pool.fetchval(
+            f"SELECT 1 FROM notifications n WHERE {MINE} AND n.id = $5", *(*who, notification)
+        )
+        return found is not None
 
     async def unread_by_agent(self, who: Recipient) -> dict[PackageId, int]:
         rows = await self._pool.fetch(

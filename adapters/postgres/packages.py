@@ -8,7 +8,7 @@ import msgspec
 
 from actors.contract import pick
 from actors.documents import as_list, as_object
-from actors.ids import ApplicationId, OrgId, PackageId
+from actors.ids import ApplicationId, EndUserId, OrgId, PackageId
 from actors.packages import (
     AgentActivity,
     AgentItem,
@@ -138,23 +138,26 @@ class PostgresPackageRecords:
         )
         return [row["id"] for row in rows]
 
-    async def activity(self, application: ApplicationId, package: PackageId) -> AgentActivity:
+    async def activity(
+        self, application: ApplicationId, package: PackageId, end_user: EndUserId | None
+    ) -> AgentActivity:
+        theirs = "" if end_user is None else "AND end_user_id = $3"
         row = await self._pool.fetchrow(
-            """
+            f"""
             SELECT (
                 SELECT count(*) FROM runs WHERE application_id = $1 AND package_id = $2
                 AND status IN ('pending', 'running')
             ) AS running_runs, (
                 SELECT json_build_object('id', id, 'status', status, 'started_at', started_at,
                                          'duration', duration)
-                FROM runs WHERE application_id = $1 AND package_id = $2
+                FROM runs WHERE application_id = $1 AND package_id = $2 {theirs}
                 ORDER BY started_at DESC LIMIT 1
             ) AS last_run, (
                 SELECT input_settings FROM application_packages
                 WHERE application_id = $1 AND package_id = $2
             ) AS input
             """,
-            *(application, package),
+            *(application, package, *([] if end_user is None else [end_user])),
         )
         assert row is not None
         last, set_here = row["last_run"], as_object(row["input"])

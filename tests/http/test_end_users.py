@@ -187,6 +187,9 @@ async def test_runs_belong_to_their_end_user_and_are_not_there_for_others(
     assert (await owner.get("/api/runs")).json["total"] == 2
     assert (await max_.get("/api/runs")).json["data"] == []
     assert (await zoe.get("/api/runs?user=me")).json["total"] == 1
+    for someone, last in ((owner, owners["id"]), (zoe, hers["id"]), (max_, None)):
+        shown = (await someone.get(f"/api/packages/agents/{agent}")).json["last_run"]
+        assert (shown or {}).get("id") == last
     for path in ("", "/logs", "/why"):
         assert (await zoe.get(f"/api/runs/{hers['id']}{path}")).status == 200, path
         for run in (hers, owners):

@@ -58,7 +58,14 @@ async def test_all_are_read_at_once_and_listed_in_pages(owner: Api) -> None:
     assert page.json["has_more"] is True
     assert [each["run_id"] for each in rest["data"]] == [runs[0]["id"]]
     assert rest["has_more"] is False
-    assert (await owner.put(f"{NOTIFICATIONS}/read-all", None)).json == {"updated_count": 3}
+
+    last = page.json["data"][-1]
+    assert (await owner.delete(f"/api/runs/{last['run_id']}")).status == 204
+    other = await colleague(owner)
+    for someone, after in ((owner, last["id"]), (owner, "none"), (other, rest["data"][0]["id"])):
+        gone = await someone.get(f"{NOTIFICATIONS}?startingAfter={after}")
+        assert (gone.status, gone.code) == (404, "not_found")
+    assert (await owner.put(f"{NOTIFICATIONS}/read-all", None)).json == {"updated_count": 2}
     assert (await owner.put(f"{NOTIFICATIONS}/read-all", None)).json == {"updated_count": 0}
 
 

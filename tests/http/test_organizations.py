@@ -45,6 +45,8 @@ async def test_settings_change_one_by_one(owner: Api) -> None:
     assert (await owner.get(path)).json == {"api_version": "2026-03-21"}
     wrong = await owner.put(path, {"api_version": "tomorrow"})
     unknown = await owner.put(path, {"api_version": "2020-01-01"})
+    empty = await owner.put(path, {"api_version": ""})
+    assert (empty.status, empty.code) == (400, "invalid_api_version")
     assert (wrong.status, wrong.code) == (400, "invalid_api_version")
     assert (unknown.status, unknown.code) == (400, "unsupported_api_version")
 

@@ -94,6 +94,14 @@ async def test_runs_are_listed_by_when_they_were_made(owner: Api) -> None:
     assert await total(start_date="2999-01-01") == 0
     assert await total(end_date="2000-01-01T00:00:00+02:00") == 0
     assert await total(user="me", end_date="2000-01-01") == 1
+    assert await total(end_date=today.replace("-", "")) == 1
+    assert await total(end_date="9999-12-31") == 1
+    assert await total(start_date="2999-01-01", end_date="2000-01-01") == 0
+    assert await total(chat_session_id="") == 1
+    assert await total(chat_session_id="none") == 0
+    path = "/api/runs?end_date=2000-01-01T00:00:00+02:00"
+    unescaped = await owner.get(URL(owner.url + path, encoded=True))
+    assert "%2B" in unescaped.json["detail"]
 
 
 @pytest.mark.parametrize(

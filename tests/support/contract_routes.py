@@ -206,7 +206,7 @@ S GET /internal/integration-credentials/{scope}/{name}
 S POST /internal/integration-credentials/{scope}/{name}/refresh
 N GET /internal/oauth-token/{credential}
 N POST /internal/oauth-token/{credential}/refresh
-N GET /internal/mcp-server-bundle/{scope}/{name}
+S GET /internal/mcp-server-bundle/{scope}/{name}
 
 # MCP, chat, OIDC
 N POST /api/mcp/o/{org}

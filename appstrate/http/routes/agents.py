@@ -54,7 +54,10 @@ async def list_agents(call: Call) -> Page[AgentItem]:
     query=(Query("limit", "Runs on a page.", number(100, 50)), OFFSET),
 )
 async def list_agent_runs(call: Call) -> Page[Run]:
-    """The runs of one agent, newest first; those of a deleted agent are still there."""
+    """The runs of one agent, newest first, also when it is not installed any more.
+
+    Those of an agent that was deleted are found among all runs, under its name.
+    """
     query = RunQuery(
         limit=call.number("limit", 50, most=100),
         offset=call.number("offset", 0, most=1_000_000, least=0),

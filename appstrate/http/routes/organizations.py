@@ -105,7 +105,7 @@ async def read_settings(call: Call) -> OrganizationSettings:
 )
 async def change_settings(call: Call, body: OrganizationSettings) -> OrganizationSettings:
     """Change the settings that are sent; null takes one back."""
-    if body.api_version:
+    if isinstance(body.api_version, str):
         check_version(body.api_version, "api_version")
     message = ChangeOrganizationSettings(caller=call.caller, changes=body)
     return await call.at.organizations.ask(message)

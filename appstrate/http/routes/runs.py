@@ -1,6 +1,7 @@
 """Reading runs, waiting for them, cancelling them."""
 
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 
 from actors.runs import (
     LEVELS,
@@ -36,6 +37,7 @@ OFFSET = Query("offset", "How many to skip.", number(1_000_000, 0, least=0))
         Query("status", "Only runs in this state.", {"enum": list(STATUSES)}),
         Query("start_date", "Runs created at this date or moment, or later (ISO 8601, UTC)."),
         Query("end_date", "Runs created at this date or moment, or before."),
+        Query("chat_session_id", "Only runs of this conversation."),
     ),
 )
 async def list_runs(call: Call) -> Page[Run]:
@@ -51,6 +53,9 @@ async def list_runs(call: Call) -> Page[Run]:
     )
     if mine:
         query = RunQuery(limit=query.limit, offset=query.offset, user=call.caller.user)
+    elif call.query("chat_session_id") is not None:
+        # There are no conversations here.
+        return Page(data=[], total=0, limit=query.limit)
     return await list_page(call, query)
 
 
@@ -132,23 +137,32 @@ async def cancel_run(call: Call) -> Run:
 
 
 def moment(call: Call, name: str, *, after: bool = False) -> datetime | None:
-    """A date or a moment in a query; with `after`, the first moment that lies behind it."""
+    """A date or a moment in a query; with `after`, the first moment that lies behind it.
+
+    None when there is none, or nothing can lie behind it.
+    """
     text = call.query(name)
     if text is None:
         return None
+    step = timedelta(microseconds=1)
+    with suppress(ValueError):
+        date.fromisoformat(text)
+        step = timedelta(days=1)
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise Rejected(
-            f"{name} must be a date or a moment as ISO 8601 has it", param=name
+            f"{name} must be a date or a moment as ISO 8601 has it; in a URL, + is written %2B",
+            param=name,
         ) from None
-    step = timedelta(days=1) if len(text) == len("2026-01-31") else timedelta(microseconds=1)
     try:
         # As text without an offset is meant: in UTC.
         moment = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-        return moment + step if after else moment
     except OverflowError:
         raise Rejected(f"{name} lies too far away", param=name) from None
+    if not after:
+        return moment
+    return moment + step if moment < datetime.max.replace(tzinfo=UTC) - step else None
 
 
 def _wait(text: str | None) -> float:
