@@ -37,7 +37,10 @@ class ChangeRole(Request["Members", Member], frozen=True, kw_only=True):
 
 
 class RemoveMember(Request["Members", None], frozen=True, kw_only=True):
-    """Remove a member, as `ChangeRole` allows. Their keys are revoked; runs stay."""
+    """Remove a member, as `ChangeRole` allows.
+
+    Their keys are revoked and their schedules disabled, for good; runs stay.
+    """
 
     caller: Caller
     user: UserId

@@ -156,7 +156,10 @@ class MemberRecords(Protocol):
         ...
 
     async def remove(self, org: OrgId, user: UserId, before: Role) -> bool:
-        """Remove a member and revoke their keys. False when their role is not `before` any more."""
+        """Remove a member, revoke their keys and disable their schedules.
+
+        False when their role is not `before` any more.
+        """
         ...
 
     async def user_of(self, org: OrgId, email: str) -> tuple[bool, bool]:

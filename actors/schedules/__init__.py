@@ -7,6 +7,7 @@ because the row and the run are written in one transaction.
 
 from actors.schedules.cron import preview as preview
 from actors.schedules.expansion import expand_due as expand_due
+from actors.schedules.firing import ACTOR_GONE as ACTOR_GONE
 from actors.schedules.firing import Firing as Firing
 from actors.schedules.line import Line as Line
 from actors.schedules.records import DueFire as DueFire

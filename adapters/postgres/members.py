@@ -5,8 +5,10 @@ import asyncpg
 from actors.accounts import Invitation, KeptInvitation, Member, Organization, Role
 from actors.contract import pick
 from actors.ids import ApplicationId, OrgId, UserId
+from actors.schedules import ACTOR_GONE
 from adapters.postgres.organizations import INVITATION, MEMBER
 from adapters.postgres.pool import Pool, refusing_deleted
+from adapters.postgres.schedules import disable_all
 
 KEPT = f"""
     SELECT {INVITATION}, i.status, o.name AS org_name,
@@ -56,24 +58,27 @@ class PostgresMemberRecords:
         return None if row is None else Member(**dict(row))
 
     async def remove(self, org: OrgId, user: UserId, before: Role) -> bool:
-        gone: str | None = await self._pool.fetchval(
-            """
-            WITH gone AS (
-                DELETE FROM org_members WHERE org_id = $1 AND user_id = $2 AND role = $3
-                RETURNING org_id, user_id
-            ), keys AS (
-                UPDATE api_keys k SET revoked_at = now() FROM gone
-                WHERE k.org_id = gone.org_id AND k.created_by = gone.user_id
-                      AND k.revoked_at IS NULL
-            ), told AS (
-                DELETE FROM notifications n USING gone
-                WHERE n.org_id = gone.org_id AND n.recipient_type = 'user'
-                      AND n.recipient_id = gone.user_id
+        async with self._pool.transaction() as connection:
+            gone = await connection.fetchval(
+                """
+                WITH gone AS (
+                    DELETE FROM org_members WHERE org_id = $1 AND user_id = $2 AND role = $3
+                    RETURNING org_id, user_id
+                ), keys AS (
+                    UPDATE api_keys k SET revoked_at = now() FROM gone
+                    WHERE k.org_id = gone.org_id AND k.created_by = gone.user_id
+                          AND k.revoked_at IS NULL
+                ), told AS (
+                    DELETE FROM notifications n USING gone
+                    WHERE n.org_id = gone.org_id AND n.recipient_type = 'user'
+                          AND n.recipient_id = gone.user_id
+                )
+                SELECT user_id FROM gone
+                """,
+                *(org, user, before),
             )
-            SELECT user_id FROM gone
-            """,
-            *(org, user, before),
-        )
+            if gone is not None:
+                await disable_all(connection, org, user, ACTOR_GONE)
         return gone is not None
 
     async def user_of(self, org: OrgId, email: str) -> tuple[bool, bool]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from actors.contract import pick
-from actors.ids import ApplicationId, InstanceId, OrgId, PackageId, RunId, ScheduleId
+from actors.ids import ApplicationId, InstanceId, OrgId, PackageId, RunId, ScheduleId, UserId
 from actors.runs import Ended
 from actors.schedules import (
     OVERLAPS,
@@ -288,6 +288,32 @@ class PostgresScheduleRecords:
                 *(schedule.org_id, schedule.id, reason),
             )
             await _skip_due(connection, schedule, f"skipped: {reason}")
+
+
+async def disable_all(
+    connection: asyncpg.Connection, org: OrgId, user: UserId, reason: str
+) -> None:
+    """Disable the schedules that run for a user of an organization, and skip what is due."""
+    await connection.execute(
+        """
+        SELECT FROM schedule_fires WHERE state = 'due' AND schedule_id IN (
+            SELECT id FROM schedules WHERE org_id = $1 AND user_id = $2
+        ) ORDER BY due_at, schedule_id FOR UPDATE
+        """,
+        *(org, user),
+    )
+    await connection.execute(
+        """
+        WITH disabled AS (
+            UPDATE schedules SET enabled = false, disabled_reason = $3, next_run_at = NULL,
+                                 updated_at = now()
+            WHERE org_id = $1 AND user_id = $2 AND enabled RETURNING id
+        )
+        UPDATE schedule_fires f SET state = 'skipped', reason = $4, lease_until = NULL
+        FROM disabled WHERE f.schedule_id = disabled.id AND f.state = 'due'
+        """,
+        *(org, user, reason, f"skipped: {reason}"),
+    )
 
 
 async def _write(connection: asyncpg.Connection, found: list[tuple[str, Expansion]]) -> None:

@@ -1,6 +1,6 @@
 """Notifications of runs that have ended, and deleting runs."""
 
-from support.api import Api, Json, new_user
+from support.api import Api, Json, colleague
 from support.fake_model import FakeModel, Hang
 from support.packages import agent_manifest
 
@@ -10,20 +10,6 @@ NOTIFICATIONS = "/api/notifications"
 
 async def count(api: Api) -> int:
     return int((await api.get(f"{NOTIFICATIONS}/unread-count")).json["count"])
-
-
-async def colleague(owner: Api, role: str = "admin") -> Api:
-    """Another member of the organization, in the same application."""
-    other = await new_user(owner.url)
-    invited = await owner.post(
-        f"/api/orgs/{owner.org['id']}/members", {"email": other.email, "role": role}
-    )
-    assert invited.status == 201, invited.body
-    accepted = await other.post(f"/invite/{invited.json['token']}/accept")
-    assert accepted.status == 200, accepted.body
-    other.org = owner.org
-    other.headers |= owner.headers
-    return other
 
 
 async def test_a_user_is_notified_of_their_runs_until_they_read_it(owner: Api) -> None:

@@ -11,7 +11,7 @@ from actors.ids import UserId
 from actors.schedules import DueFire, Firing, LookAgain
 from adapters.postgres.schedules import PostgresScheduleRecords
 from appstrate.boot import Server
-from support.api import Api, Json, new_owner
+from support.api import Api, Json, colleague, new_owner
 from support.fake_model import FakeModel, Say
 from support.packages import typed_agent_manifest
 from support.sinks import database_of
@@ -201,6 +201,41 @@ async def test_a_schedule_whose_user_has_left_is_disabled_and_says_why(
         return not shown["enabled"] and "no member" in shown["disabled_reason"]
 
     await until(disabled)
+
+
+async def test_who_is_removed_leaves_disabled_schedules_also_when_they_come_back(
+    owner: Api, fake: FakeModel, server: Server
+) -> None:
+    agent = await ready(owner, fake)
+    other = await colleague(owner)
+    theirs, mine = [await schedule(each, agent, name=each.email) for each in (other, owner)]
+    await database_of(server).execute(
+        """
+        INSERT INTO schedule_fires (schedule_id, due_at, state, lease_until)
+        SELECT id, now(), 'due', now() + interval '1 hour' FROM schedules WHERE id = ANY ($1)
+        """,
+        [theirs["id"], mine["id"]],
+    )
+    user = theirs["userId"]
+    removed = await owner.delete(f"/api/orgs/{owner.org['id']}/members/{user}")
+    shown = (await owner.get(f"/api/schedules/{theirs['id']}")).json
+    kept = (await owner.get(f"/api/schedules/{mine['id']}")).json
+    fires = [
+        (await owner.get(f"/api/schedules/{each['id']}/fires")).json["data"][0]["state"]
+        for each in (theirs, mine)
+    ]
+    again = {"email": other.email, "role": "admin"}
+    invited = await owner.post(f"/api/orgs/{owner.org['id']}/members", again)
+    assert (await other.post(f"/invite/{invited.json['token']}/accept")).status == 200
+
+    assert removed.status == 204
+    assert (shown["enabled"], shown["next_run_at"]) == (False, None)
+    assert "no member" in shown["disabled_reason"]
+    assert kept == mine
+    assert fires == ["skipped", "due"]
+    assert (await owner.get(f"/api/schedules/{theirs['id']}")).json["enabled"] is False
+    enabled = await other.request("PUT", f"/api/schedules/{theirs['id']}", json={"enabled": True})
+    assert enabled.json["next_run_at"] is not None
 
 
 async def test_many_due_at_once_are_launched_together_and_bad_ones_harm_no_other(

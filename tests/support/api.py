@@ -164,3 +164,17 @@ async def new_owner(url: str) -> Api:
     api.application = (await api.get("/api/applications")).json["data"][0]
     api.headers["X-Application-Id"] = api.application["id"]
     return api
+
+
+async def colleague(owner: Api, role: str = "admin") -> Api:
+    """Another member of the organization, in the same application."""
+    other = await new_user(owner.url)
+    invited = await owner.post(
+        f"/api/orgs/{owner.org['id']}/members", {"email": other.email, "role": role}
+    )
+    assert invited.status == 201, invited.body
+    accepted = await other.post(f"/invite/{invited.json['token']}/accept")
+    assert accepted.status == 200, accepted.body
+    other.org = owner.org
+    other.headers |= owner.headers
+    return other

@@ -66,7 +66,10 @@ async def change_role(call: Call, body: RoleBody) -> Member:
 
 @routes.add("DELETE", f"{MEMBERS}/{{user}}", Scope.MEMBER, "members:remove", status=204)
 async def remove_member(call: Call) -> None:
-    """Remove a member and revoke their API keys: never oneself, never the owner."""
+    """Remove a member: never oneself, never the owner.
+
+    Their API keys are revoked and their schedules disabled, also for the case that they come back.
+    """
     await call.at.members.ask(RemoveMember(caller=call.caller, user=_user(call)))
 
 
