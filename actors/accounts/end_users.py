@@ -100,7 +100,10 @@ class ChangeEndUser(Request["EndUsers", EndUser], frozen=True, kw_only=True):
 
 
 class DeleteEndUser(Request["EndUsers", None], frozen=True, kw_only=True):
-    """Delete an end user and what agents keep of them; their runs stay, and are nobody's."""
+    """Delete an end user, their schedules and what agents keep of them.
+
+    Their runs stay, and are nobody's.
+    """
 
     caller: Caller
     end_user: EndUserId

@@ -22,7 +22,7 @@ from actors.accounts.permissions import OF_ROLE, Role
 from actors.accounts.policy import AccessPolicy, check_domain
 from actors.accounts.records import Caller
 from actors.accounts.rules import check_email
-from actors.ids import ApplicationId, OrgId, UserId, new_uuid
+from actors.ids import ApplicationId, EndUserId, OrgId, UserId, new_uuid
 from actors.runtime import Actor, Address, Conflict, Lane, NotFound, Request
 
 INVITATION_LIFE = timedelta(days=7)
@@ -88,10 +88,12 @@ class AcceptInvitation(Request["Members", Organization], frozen=True, kw_only=Tr
 class ActAs(Request["Members", Caller], frozen=True, kw_only=True):
     """The caller a user is in an organization now, for what happens in their name by itself.
 
-    Refuses with `NotFound` when they are no member, or the application is none of it.
+    With `end_user` it is that one, and no user. Refuses with `NotFound` when they are no member, or
+    no end user of the application, or that is none of the organization.
     """
 
-    user: UserId
+    user: UserId | None
+    end_user: EndUserId | None = None
     org: OrgId
     application: ApplicationId
 
@@ -148,17 +150,31 @@ class Members(Actor):
                 assert_never(message)
 
     async def _act_as(self, message: ActAs) -> Caller:
-        found = await self._records.standing(message.org, message.application, message.user)
+        if message.end_user is not None:
+            return await self._act_as_end_user(message, message.end_user)
+        user = message.user or UserId("")
+        found = await self._records.standing(message.org, message.application, user)
         if found is None:
             raise NotFound("there is no such member of this organization")
         email, role = found
         return Caller(
-            user=message.user,
+            user=user,
             email=email,
             permissions=OF_ROLE[role],
             org=message.org,
             role=role,
             application=message.application,
+        )
+
+    async def _act_as_end_user(self, message: ActAs, end_user: EndUserId) -> Caller:
+        if not await self._records.serves(message.org, message.application, end_user):
+            raise NotFound("there is no such end user in this application")
+        return Caller(
+            user=UserId(""),
+            email="",
+            org=message.org,
+            application=message.application,
+            end_user=end_user,
         )
 
     async def _change_role(self, message: ChangeRole) -> Member:

@@ -7,7 +7,7 @@ import msgspec
 
 from actors.accounts.permissions import Role
 from actors.contract import Resource, spell
-from actors.ids import ApplicationId, OrgId, UserId
+from actors.ids import ApplicationId, EndUserId, OrgId, UserId
 
 InvitedRole: TypeAlias = Literal["viewer", "member", "admin"]
 
@@ -147,6 +147,10 @@ class MemberRecords(Protocol):
         self, org: OrgId, application: ApplicationId, user: UserId
     ) -> tuple[str, Role] | None:
         """The address and role of a member, if the application is the organization's."""
+        ...
+
+    async def serves(self, org: OrgId, application: ApplicationId, end_user: EndUserId) -> bool:
+        """Whether an application of the organization has this end user."""
         ...
 
     async def change_role(

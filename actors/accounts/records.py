@@ -60,7 +60,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     `org`, `role` and `application` are None when the request named none. Every query is scoped
     by these fields; they come from the HTTP layer, never from a body. `platform_admin` is never
     true for keys. `api_version` is what the organization chose, for requests that choose none.
-    A key may act for an `end_user`: then runs are made and found for that one alone.
+    A key may act for an `end_user`: then runs are made and found for that one alone. A schedule of
+    an end user has no user, whose id is empty then.
     """
 
     user: UserId

@@ -8,7 +8,16 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from actors.contract import Resource, spell
-from actors.ids import ApplicationId, InstanceId, OrgId, PackageId, RunId, ScheduleId, UserId
+from actors.ids import (
+    ApplicationId,
+    EndUserId,
+    InstanceId,
+    OrgId,
+    PackageId,
+    RunId,
+    ScheduleId,
+    UserId,
+)
 from actors.runs import Ended
 from actors.schedules.rules import DueTime, MisfirePolicy, OverlapPolicy
 
@@ -19,7 +28,7 @@ class Schedule(Resource, frozen=True, kw_only=True, rename=spell):
     id: ScheduleId
     package_id: PackageId
     user_id: UserId | None
-    end_user_id: str | None = None
+    end_user_id: EndUserId | None = None
     org_id: OrgId
     application_id: ApplicationId
     name: str | None
@@ -86,7 +95,7 @@ class ScheduleRecords(Protocol):
     """Where schedules and their due times are kept. Each method is one transaction."""
 
     async def add(self, schedule: Schedule) -> Schedule:
-        """Insert a schedule."""
+        """Insert a schedule. Refuses with `Conflict` when what it refers to was deleted."""
         ...
 
     async def change(self, schedule: Schedule) -> Schedule | None:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from actors.accounts import ActAs, Caller, Members
-from actors.ids import ModelId, PackageId, ScheduleId, UserId, new_schedule_id
+from actors.ids import EndUserId, ModelId, PackageId, ScheduleId, UserId, new_schedule_id
 from actors.models import Generation
 from actors.notifications import NotificationRecords, recipient
 from actors.packages import Packages, ResolveAgent
@@ -22,7 +22,7 @@ from actors.schemas import is_file_field
 
 
 class ActorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """On whose behalf a schedule runs."""
+    """On whose behalf a schedule runs: a member, or an end user of the application."""
 
     user_id: str | None = None
     end_user_id: str | None = None
@@ -233,8 +233,8 @@ class Schedules(Actor):
         }
         actor: ActorSpec | None = given.pop("actor", None)
         if actor is not None:
-            given["user_id"] = _user(actor)
-            if given["user_id"] != before.user_id:
+            given |= _chosen(actor)
+            if (given["user_id"], given["end_user_id"]) != (before.user_id, before.end_user_id):
                 given.setdefault("connection_overrides", None)
         after = replace(before, **given)
         check_cron(after.cron_expression, after.timezone, self._now())
@@ -276,6 +276,9 @@ class Schedules(Actor):
         try:
             return await self._members.ask(acting_for(schedule))
         except NotFound:
+            if schedule.end_user_id is not None:
+                told = "the end user this schedule runs for is none of this application"
+                raise Rejected(told, param="actor.end_user_id") from None
             raise Rejected(
                 "the user this schedule runs for is no member of this organization",
                 param="actor.user_id",
@@ -298,7 +301,8 @@ class Schedules(Actor):
 def acting_for(schedule: Schedule) -> ActAs:
     """The question who a schedule's runs are made as."""
     return ActAs(
-        user=schedule.user_id or UserId(""),
+        user=schedule.user_id,
+        end_user=schedule.end_user_id,
         org=schedule.org_id,
         application=schedule.application_id,
     )
@@ -327,15 +331,19 @@ def _planning(actor: Caller, schedule: Schedule) -> PlanRun:
     )
 
 
-def _user(actor: ActorSpec) -> UserId:
-    if actor.user_id is None or actor.end_user_id is not None:
-        raise Rejected("name a user_id: schedules run for members", param="actor")
-    return UserId(actor.user_id)
+def _chosen(actor: ActorSpec) -> dict[str, UserId | EndUserId | None]:
+    user, end_user = actor.user_id, actor.end_user_id
+    if (user is None) == (end_user is None):
+        raise Rejected("name a user_id or an end_user_id: whom it runs for", param="actor")
+    return {
+        "user_id": None if user is None else UserId(user),
+        "end_user_id": None if end_user is None else EndUserId(end_user),
+    }
 
 
 def _check_member(caller: Caller) -> None:
     if caller.end_user is not None:
-        what = "schedules are of members and run for them: leave Appstrate-User out"
+        what = "schedules are kept by members: leave Appstrate-User out, and name an actor"
         raise Rejected(what, code="forbidden", param="Appstrate-User")
 
 

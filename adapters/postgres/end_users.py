@@ -7,6 +7,7 @@ import asyncpg
 from actors.accounts import EndUser, EndUserFields, EndUserQuery, Taken, merged
 from actors.ids import ApplicationId, EndUserId, OrgId
 from adapters.postgres.pool import Pool, refusing_deleted
+from adapters.postgres.schedules import hold_due
 
 END_USER = "id, application_id, name, email, external_id, metadata, created_at, updated_at"
 OF_INDEX: dict[str | None, Taken] = {
@@ -83,19 +84,21 @@ class PostgresEndUserRecords:
             return OF_INDEX[error.constraint_name]
 
     async def remove(self, org: OrgId, application: ApplicationId, end_user: EndUserId) -> bool:
-        removed = await self._pool.fetchval(
-            """
-            WITH gone AS (
-                DELETE FROM end_users WHERE org_id = $1 AND application_id = $2 AND id = $3
-                RETURNING id
-            ), told AS (
-                DELETE FROM notifications n USING gone
-                WHERE n.recipient_type = 'end_user' AND n.recipient_id = gone.id
+        async with self._pool.transaction() as connection:
+            await hold_due(connection, org, end_user)
+            removed = await connection.fetchval(
+                """
+                WITH gone AS (
+                    DELETE FROM end_users WHERE org_id = $1 AND application_id = $2 AND id = $3
+                    RETURNING id
+                ), told AS (
+                    DELETE FROM notifications n USING gone
+                    WHERE n.recipient_type = 'end_user' AND n.recipient_id = gone.id
+                )
+                SELECT 1 FROM gone
+                """,
+                *(org, application, end_user),
             )
-            SELECT 1 FROM gone
-            """,
-            *(org, application, end_user),
-        )
         return removed is not None
 
 

@@ -4,7 +4,7 @@ import asyncpg
 
 from actors.accounts import Invitation, KeptInvitation, Member, Organization, Role
 from actors.contract import pick
-from actors.ids import ApplicationId, OrgId, UserId
+from actors.ids import ApplicationId, EndUserId, OrgId, UserId
 from actors.schedules import ACTOR_GONE
 from adapters.postgres.organizations import INVITATION, MEMBER
 from adapters.postgres.pool import Pool, refusing_deleted
@@ -43,6 +43,13 @@ class PostgresMemberRecords:
             *(org, application, user),
         )
         return None if row is None else (row["email"], row["role"])
+
+    async def serves(self, org: OrgId, application: ApplicationId, end_user: EndUserId) -> bool:
+        found = await self._pool.fetchval(
+            "SELECT 1 FROM end_users WHERE org_id = $1 AND application_id = $2 AND id = $3",
+            *(org, application, end_user),
+        )
+        return found is not None
 
     async def change_role(
         self, org: OrgId, user: UserId, before: Role, role: Role

@@ -6,7 +6,16 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from actors.contract import pick
-from actors.ids import ApplicationId, InstanceId, OrgId, PackageId, RunId, ScheduleId, UserId
+from actors.ids import (
+    ApplicationId,
+    EndUserId,
+    InstanceId,
+    OrgId,
+    PackageId,
+    RunId,
+    ScheduleId,
+    UserId,
+)
 from actors.runs import Ended
 from actors.schedules import (
     OVERLAPS,
@@ -18,23 +27,25 @@ from actors.schedules import (
 )
 from actors.schedules.records import AT_ITS_TIME, NO_LIMITS
 from adapters.postgres.notifications import notify
-from adapters.postgres.pool import Pool
+from adapters.postgres.pool import Pool, refusing_deleted
 from adapters.postgres.run_rows import COLUMNS, NAMES, read_run
 from adapters.postgres.webhooks import tell_webhooks
 
 SHOWN = """
-    SELECT s.*, u.name AS actor_name,
+    SELECT s.*, coalesce(u.name, e.name) AS actor_name,
+        CASE WHEN s.end_user_id IS NULL THEN 'user' ELSE 'end_user' END AS actor_type,
         (SELECT count(*) FROM runs r WHERE r.org_id = s.org_id AND r.schedule_id = s.id
             AND r.status IN ('pending', 'running')) AS running_runs,
         coalesce((SELECT run_number FROM runs r WHERE r.schedule_id = s.id
             ORDER BY started_at DESC LIMIT 1), 0) AS last_run_number
-    FROM schedules s LEFT JOIN users u ON u.id = s.user_id
+    FROM schedules s
+    LEFT JOIN users u ON u.id = s.user_id LEFT JOIN end_users e ON e.id = s.end_user_id
 """
 TIMES = ("cron_expression", "timezone", "enabled", "next_run_at")
 CHANGEABLE = (
-    *("name", "disabled_reason", "input", "user_id", "model_id_override", "proxy_id_override"),
-    *("generation_config_override", "version_override", "connection_overrides"),
-    *("dependency_overrides", "overlap_policy", "misfire_policy"),
+    *("name", "disabled_reason", "input", "user_id", "end_user_id", "model_id_override"),
+    *("proxy_id_override", "generation_config_override", "version_override"),
+    *("connection_overrides", "dependency_overrides", "overlap_policy", "misfire_policy"),
 )
 ASSIGNMENTS = ", ".join(f"{name} = ${place}" for place, name in enumerate(CHANGEABLE, 9))
 
@@ -102,10 +113,11 @@ REFUSE = f"""
         DO UPDATE SET last_number = run_counters.last_number + 1 RETURNING last_number
     ), r AS (
         INSERT INTO runs (id, org_id, application_id, package_id, agent_scope, agent_name,
-            run_number, user_id, input, version_label, version_ref, schedule_id, status, error,
-            started_at, completed_at, duration)
+            run_number, user_id, end_user_id, input, version_label, version_ref, schedule_id,
+            status, error, started_at, completed_at, duration)
         SELECT $4, org_id, application_id, package_id, split_part(package_id, '/', 1),
-            split_part(package_id, '/', 2), last_number, user_id, coalesce(input, '{{}}'),
+            split_part(package_id, '/', 2), last_number, user_id, end_user_id,
+            coalesce(input, '{{}}'),
             coalesce(version_override, 'published'), coalesce(version_override, 'published'),
             id, 'failed', $3, $5, $5, 0
         FROM s CROSS JOIN counter RETURNING *
@@ -124,6 +136,7 @@ class PostgresScheduleRecords:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
+    @refusing_deleted
     async def add(self, schedule: Schedule) -> Schedule:
         names = ("id", "org_id", "application_id", "package_id", *TIMES, *CHANGEABLE)
         marks = ", ".join(f"${place}" for place in range(1, len(names) + 1))
@@ -134,6 +147,7 @@ class PostgresScheduleRecords:
         found = await self.schedule(schedule.org_id, schedule.application_id, schedule.id)
         return found or schedule
 
+    @refusing_deleted
     async def change(self, schedule: Schedule) -> Schedule | None:
         async with self._pool.transaction() as connection:
             await _hold_due(connection, schedule.org_id, schedule.id)
@@ -290,18 +304,23 @@ class PostgresScheduleRecords:
             await _skip_due(connection, schedule, f"skipped: {reason}")
 
 
+async def hold_due(connection: asyncpg.Connection, org: OrgId, actor: UserId | EndUserId) -> None:
+    """Wait for whoever fires what is due of the schedules of somebody, as `_hold_due` does."""
+    await connection.execute(
+        """
+        SELECT FROM schedule_fires WHERE state = 'due' AND schedule_id IN (
+            SELECT id FROM schedules WHERE org_id = $1 AND (user_id = $2 OR end_user_id = $2)
+        ) ORDER BY due_at, schedule_id FOR UPDATE
+        """,
+        *(org, actor),
+    )
+
+
 async def disable_all(
     connection: asyncpg.Connection, org: OrgId, user: UserId, reason: str
 ) -> None:
     """Disable the schedules that run for a user of an organization, and skip what is due."""
-    await connection.execute(
-        """
-        SELECT FROM schedule_fires WHERE state = 'due' AND schedule_id IN (
-            SELECT id FROM schedules WHERE org_id = $1 AND user_id = $2
-        ) ORDER BY due_at, schedule_id FOR UPDATE
-        """,
-        *(org, user),
-    )
+    await hold_due(connection, org, user)
     await connection.execute(
         """
         WITH disabled AS (

@@ -14,9 +14,11 @@ from actors.ids import (
     OrgId,
     PackageId,
     UserId,
+    new_end_user_id,
     new_run_id,
     new_schedule_id,
 )
+from actors.runtime import Conflict
 from actors.schedules import Expansion, Fire, Schedule, ScheduleRecords, expand_due
 from actors.schedules.rules import DueTime
 from adapters.postgres.pool import Pool
@@ -75,6 +77,16 @@ async def minutely(records: ScheduleRecords, **fields: Any) -> Schedule:
 def once(schedule: Schedule) -> Expansion:
     assert schedule.next_run_at is not None
     return Expansion(due=[DueTime(due_at=schedule.next_run_at, fires=True)], following=None)
+
+
+async def test_what_refers_to_something_that_was_just_deleted_is_refused(
+    records: ScheduleRecords,
+) -> None:
+    made = await minutely(records)
+    with pytest.raises(Conflict):
+        await minutely(records, package_id=PackageId("@o/deleted"))
+    with pytest.raises(Conflict):
+        await records.change(replace(made, user_id=None, end_user_id=new_end_user_id()))
 
 
 async def fires_of(records: ScheduleRecords, schedule: Schedule, limit: int) -> list[Fire]:

@@ -243,7 +243,7 @@ async def test_documents_belong_to_their_end_user_and_are_not_there_for_others(
     assert (await max_.launch(agent, {"input": {"report": given}})).status == 400
 
 
-async def test_schedules_are_not_for_end_users(owner: Api) -> None:
+async def test_end_users_keep_no_schedules(owner: Api) -> None:
     agent = await owner.new_agent("scheduled")
     zoe = await acting(owner, await new_end_user(owner))
     refused = await zoe.post(f"/api/agents/{agent}/schedules", {"cron_expression": "@daily"})

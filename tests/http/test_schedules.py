@@ -82,6 +82,9 @@ async def test_a_schedule_is_made_as_the_contract_says(owner: Api, fake: FakeMod
         ({"cron_expression": "0 0 30 2 *"}, "cron_expression"),
         ({"timezone": "Mars/Olympus"}, "timezone"),
         ({"actor": {"user_id": "nobody"}}, "actor.user_id"),
+        ({"actor": {"end_user_id": "nobody"}}, "actor.end_user_id"),
+        ({"actor": {}}, "actor"),
+        ({"actor": {"user_id": "nobody", "end_user_id": "nobody"}}, "actor"),
         ({"input": {"unknown": 1}}, None),
     ],
 )
@@ -236,6 +239,60 @@ async def test_who_is_removed_leaves_disabled_schedules_also_when_they_come_back
     assert (await owner.get(f"/api/schedules/{theirs['id']}")).json["enabled"] is False
     enabled = await other.request("PUT", f"/api/schedules/{theirs['id']}", json={"enabled": True})
     assert enabled.json["next_run_at"] is not None
+
+
+async def test_it_runs_for_an_end_user_and_goes_with_them(
+    owner: Api, fake: FakeModel, server: Server
+) -> None:
+    agent = await ready(owner, fake)
+    end_user = (await owner.post("/api/end-users", {"name": "Zoé"})).json["id"]
+    key = await owner.with_key()
+    zoe = Api(owner.url, headers=key.headers | {"Appstrate-User": end_user}, org=owner.org)
+    made = await schedule(owner, agent, actor={"end_user_id": end_user})
+    by_hand = await owner.post(f"/api/schedules/{made['id']}/run")
+    await zoe.wait(by_hand.json["id"])
+    refused = await schedule(owner, agent, actor={"end_user_id": end_user})
+    for each, override in ((made, None), (refused, "gone")):
+        await database_of(server).execute(
+            "UPDATE schedules SET next_run_at = now(), model_id_override = $2 WHERE id = $1",
+            *(each["id"], override),
+        )
+    server.at.scheduler.tell(LookAgain())
+    failed = await first_run(owner, refused["id"], "failed")
+
+    async def both() -> bool:
+        runs = (await owner.get(f"/api/schedules/{made['id']}/runs")).json["data"]
+        return [run["status"] for run in runs] == ["success"] * 2
+
+    await until(both)
+    told = {each["run_id"] for each in (await zoe.get("/api/notifications")).json["data"]}
+
+    assert (made["userId"], made["endUserId"]) == (None, end_user)
+    assert (made["actor_type"], made["actor_name"]) == ("end_user", "Zoé")
+    assert by_hand.json["endUserId"] == end_user
+    assert (failed["endUserId"], failed["userId"]) == (end_user, None)
+    assert (await zoe.get("/api/runs")).json["total"] == 3
+    assert {by_hand.json["id"], failed["id"]} <= told
+    assert (await owner.get("/api/notifications")).json["data"] == []
+
+    path, user = f"/api/schedules/{refused['id']}", (await owner.get("/api/profile")).json["id"]
+    moved = await owner.put(path, {"actor": {"user_id": user}, "model_id_override": None})
+    assert (moved.json["userId"], moved.json["endUserId"]) == (user, None)
+    assert (await owner.delete(f"/api/end-users/{end_user}")).status == 204
+    assert (await owner.get(f"/api/schedules/{made['id']}")).status == 404
+    assert (await owner.get(path)).status == 200
+
+
+async def test_an_end_user_of_another_application_has_no_schedule_here(
+    owner: Api, fake: FakeModel, server: Server
+) -> None:
+    agent = await ready(owner, fake)
+    stranger = await new_owner(server.url)
+    theirs = (await stranger.post("/api/end-users", {})).json["id"]
+    body = {"cron_expression": "@daily", "actor": {"end_user_id": theirs}}
+    refused = await owner.post(f"/api/agents/{agent}/schedules", body)
+
+    assert (refused.status, refused.json["param"]) == (400, "actor.end_user_id")
 
 
 async def test_many_due_at_once_are_launched_together_and_bad_ones_harm_no_other(

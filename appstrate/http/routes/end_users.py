@@ -105,7 +105,7 @@ async def change_end_user(call: Call, body: EndUserBody) -> EndUser:
 
 @routes.add("DELETE", END_USER, Scope.APPLICATION, "end-users:delete", status=204)
 async def delete_end_user(call: Call) -> None:
-    """Delete an end user and what agents keep of them; their runs stay."""
+    """Delete an end user, their schedules and what agents keep of them; their runs stay."""
     await call.at.end_users.ask(DeleteEndUser(caller=call.caller, end_user=_named(call)))
 
 

@@ -68,7 +68,7 @@ async def list_agent_schedules(call: Call) -> Page[Schedule]:
     body=ScheduleSpec,
     status=201,
     limit=10,
-    refuses={400: "locked_input_field"},
+    refuses={400: "locked_input_field", 409: "conflict"},
 )
 async def create_schedule(call: Call, body: ScheduleSpec) -> Schedule:
     """Have an agent run by itself.
@@ -96,7 +96,14 @@ async def read_schedule(call: Call) -> Schedule:
     return await call.at.schedules.ask(ReadSchedule(caller=call.caller, schedule=_schedule(call)))
 
 
-@routes.add("PUT", ONE, Scope.APPLICATION, "schedules:write", body=ScheduleChanges)
+@routes.add(
+    "PUT",
+    ONE,
+    Scope.APPLICATION,
+    "schedules:write",
+    body=ScheduleChanges,
+    refuses={409: "conflict"},
+)
 async def change_schedule(call: Call, body: ScheduleChanges) -> Schedule:
     """Change what is given, and leave the rest."""
     message = ChangeSchedule(caller=call.caller, schedule=_schedule(call), changes=body)
