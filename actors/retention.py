@@ -25,6 +25,7 @@ RETRIES = Retries(attempts=6, delays=(60, 300, 1800, 7200))
 LINES_AT_ONCE = 1000
 RUNS_AT_ONCE = 20
 LEFTOVERS_DAYS = 30
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RetentionPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,14 +56,29 @@ class PurgeExpired(Request["Retention", Purged], frozen=True, kw_only=True):
 RetentionMessage: TypeAlias = PurgeExpired
 
 
+class DeletedLines(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of what explains runs was deleted at once, and the end of the run it has come to.
+
+    `reached` is None when there is no more.
+    """
+
+    number: int
+    reached: datetime | None
+
+
 class RetentionRecords(Protocol):
     """Deletes in small batches, each a transaction; answers how many, fewer than the limit at last.
 
     A run counts from its end; one that has not ended is never touched.
     """
 
-    async def lines(self, before: datetime, limit: int, *, inline_only: bool) -> int:
-        """Delete the logs, and what else explains a run, of runs that ended before a moment."""
+    async def lines(
+        self, since: datetime, before: datetime, limit: int, *, inline_only: bool
+    ) -> DeletedLines:
+        """Delete the logs, and what else explains a run, of runs that ended before a moment.
+
+        It begins with those that ended at `since`, and takes them in that order.
+        """
         ...
 
     async def definitions(self, before: datetime, limit: int) -> int:
@@ -126,22 +142,29 @@ class Retention(Actor):
     async def _purge(self, now: datetime) -> Purged:
         policy, records = self._policy, self._records
         inline = now - timedelta(days=policy.inline_days)
-        lines = await _all(
-            partial(records.lines, inline, LINES_AT_ONCE, inline_only=True), LINES_AT_ONCE
-        )
+        lines = await self._purge_lines(inline, inline_only=True)
         definitions = await _all(partial(records.definitions, inline, RUNS_AT_ONCE), RUNS_AT_ONCE)
         runs = 0
         for days in (policy.log_days, policy.run_days):
             if days is not None:
                 before = now - timedelta(days=days)
-                lines += await _all(
-                    partial(records.lines, before, LINES_AT_ONCE, inline_only=False), LINES_AT_ONCE
-                )
+                lines += await self._purge_lines(before, inline_only=False)
         if policy.run_days is not None:
             before = now - timedelta(days=policy.run_days)
             runs = await _all(partial(records.runs, before, RUNS_AT_ONCE), RUNS_AT_ONCE)
         leftovers = await self._purge_leftovers(now)
         return Purged(definitions=definitions, lines=lines, runs=runs, leftovers=leftovers)
+
+    async def _purge_lines(self, before: datetime, *, inline_only: bool) -> int:
+        total, since = 0, BEGINNING
+        while True:
+            deleted = await self._records.lines(
+                since, before, LINES_AT_ONCE, inline_only=inline_only
+            )
+            total += deleted.number
+            if deleted.reached is None:
+                return total
+            since = deleted.reached
 
     async def _purge_leftovers(self, now: datetime) -> int:
         before = now - timedelta(days=LEFTOVERS_DAYS)

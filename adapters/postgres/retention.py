@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from actors.events import DELIVERIES
+from actors.retention import DeletedLines
 from adapters.postgres.pool import Pool
 from adapters.postgres.run_deletion import READ_ELSEWHERE
 
@@ -17,35 +18,46 @@ class PostgresRetentionRecords:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def lines(self, before: datetime, limit: int, *, inline_only: bool) -> int:
+    async def lines(
+        self, since: datetime, before: datetime, limit: int, *, inline_only: bool
+    ) -> DeletedLines:
         which = f"{ENDED} AND {DEFINED}" if inline_only else ENDED
-        deleted: int = await self._pool.fetchval(
+        # In the order of their ends, and no further than a batch of lines, so that none looks again
+        # at what others have emptied.
+        which = f"{which} AND r.completed_at >= $3"
+        order = "ORDER BY r.completed_at LIMIT $2"
+        reached = "coalesce((SELECT max(ended) FROM lines HAVING count(*) = $2), $1)"
+        row = await self._pool.fetchrow(
             f"""
             WITH lines AS (
-                DELETE FROM run_logs WHERE id IN (
-                    SELECT l.id FROM runs r CROSS JOIN LATERAL (
-                        SELECT id FROM run_logs WHERE run_id = r.id LIMIT $2
-                    ) l WHERE {which} LIMIT $2
-                ) RETURNING 1
+                SELECT l.id, r.completed_at AS ended FROM runs r CROSS JOIN LATERAL (
+                    SELECT id FROM run_logs WHERE run_id = r.id LIMIT $2
+                ) l WHERE {which} {order}
             ), calls AS (
-                DELETE FROM run_model_calls WHERE (run_id, id) IN (
-                    SELECT c.run_id, c.id FROM runs r CROSS JOIN LATERAL (
-                        SELECT run_id, id FROM run_model_calls WHERE run_id = r.id LIMIT $2
-                    ) c WHERE {which} LIMIT $2
-                ) RETURNING 1
+                SELECT c.run_id, c.id, r.completed_at AS ended FROM runs r CROSS JOIN LATERAL (
+                    SELECT run_id, id FROM run_model_calls WHERE run_id = r.id LIMIT $2
+                ) c WHERE {which} AND r.completed_at <= {reached} {order}
             ), exits AS (
-                DELETE FROM run_exits WHERE run_id IN (
-                    SELECT e.run_id FROM runs r JOIN run_exits e ON e.run_id = r.id
-                    WHERE {which} LIMIT $2
-                ) RETURNING 1
+                SELECT e.run_id, r.completed_at AS ended
+                FROM runs r JOIN run_exits e ON e.run_id = r.id
+                WHERE {which} AND r.completed_at <= {reached} {order}
+            ), no_lines AS (
+                DELETE FROM run_logs WHERE id IN (SELECT id FROM lines)
+            ), no_calls AS (
+                DELETE FROM run_model_calls WHERE (run_id, id) IN (SELECT run_id, id FROM calls)
+            ), no_exits AS (
+                DELETE FROM run_exits WHERE run_id IN (SELECT run_id FROM exits)
             )
-            SELECT greatest(
-                (SELECT count(*) FROM lines), (SELECT count(*) FROM calls),
-                (SELECT count(*) FROM exits))
+            SELECT max(number) AS number, min(ended) FILTER (WHERE number = $2) AS reached FROM (
+                SELECT count(*) AS number, max(ended) AS ended FROM lines UNION ALL
+                SELECT count(*), max(ended) FROM calls UNION ALL
+                SELECT count(*), max(ended) FROM exits
+            ) kinds
             """,
-            *(before, limit),
+            *(before, limit, since),
         )
-        return deleted
+        assert row is not None
+        return DeletedLines(number=row["number"], reached=row["reached"])
 
     async def definitions(self, before: datetime, limit: int) -> int:
         rows = await self._pool.fetch(
