@@ -172,3 +172,17 @@ async def test_a_stream_ends_with_the_key_that_opened_it(
         await owner.delete(f"/api/api-keys/{made['id']}")
         async with asyncio.timeout(10):
             assert [frame async for frame in frames] == []
+
+
+async def test_a_stream_ends_with_its_run(
+    owner: Api, fake: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "GONE_CHECK", 0.05)
+    monkeypatch.setattr(stream, "SILENCE", 0.1)
+    await owner.new_model(fake, fake.script("forgotten", Say("Done.")))
+    run = (await owner.finished(await owner.new_agent("forgotten")))["id"]
+    async with opened(owner, stream_of(owner, run)) as frames:
+        assert [(await anext(frames))[0] for _ in range(2)] == ["ping", "run_update"]
+        assert (await owner.delete(f"/api/runs/{run}")).status == 204
+        async with asyncio.timeout(10):
+            assert {name async for name, _, _ in frames} <= {"ping"}

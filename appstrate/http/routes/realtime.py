@@ -89,7 +89,9 @@ async def _follow(call: Call, caller: Caller, source: Source) -> web.StreamRespo
         channels=channels_of(call.query("channels")),
     )
     response = await stream_response(call.request)
-    with contextlib.suppress(ConnectionResetError):  # clients of streams go away
+    with contextlib.suppress(
+        ConnectionResetError, NotFound
+    ):  # clients of streams go away, and runs
         await stream.serve(response)
     return response
 
