@@ -111,6 +111,14 @@ async def test_an_external_id_is_of_one_end_user_of_an_application(owner: Api, s
     assert (await change(owner, first, {"externalId": "one"})).status == 200
 
 
+async def test_an_address_is_of_one_end_user_of_an_application(owner: Api) -> None:
+    await new_end_user(owner, email="zoe@example.com")
+    second = await new_end_user(owner, email="max@example.com")
+    taken = await change(owner, second, {"email": "Zoe@example.com"})
+
+    assert (taken.status, taken.code, taken.json["param"]) == (409, "conflict", "email")
+
+
 async def test_end_users_are_listed_in_pages_and_found(owner: Api) -> None:
     ids = [
         await new_end_user(owner, name=f"User {n}", externalId=f"x{n}", email=f"u{n}@a.example")

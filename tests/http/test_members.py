@@ -1,5 +1,6 @@
 """Who is in an organization, as what, and what that lets them do."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,6 +143,26 @@ async def test_what_was_taken_is_gone_with_the_next_request(server: Server) -> N
     assert (await admin.post(f"/invite/{invited['token']}/accept")).status == 200
     assert (await admin.get("/api/models")).status == 200
     assert (await key.get("/api/models")).code == "unauthorized"
+
+
+async def test_of_many_who_do_the_same_at_once_one_succeeds(server: Server) -> None:
+    owner, person = await new_owner(server.url), await new_user(server.url)
+    invited = await invite(owner, person.email, "member")
+    accepted = await asyncio.gather(
+        *(person.post(f"/invite/{invited['token']}/accept") for _ in range(8))
+    )
+    path = f"/api/orgs/{owner.org['id']}/members/{await user_of(person)}"
+    changed = await asyncio.gather(*(owner.put(path, {"role": "viewer"}) for _ in range(8)))
+    removed = await asyncio.gather(*(owner.delete(path) for _ in range(8)))
+    again = await asyncio.gather(*(invite(owner, person.email, "viewer") for _ in range(4)))
+    taken = [await person.post(f"/invite/{each['token']}/accept") for each in again]
+
+    assert [each.status for each in accepted].count(200) == 1
+    assert {each.status for each in accepted} <= {200, 409, 410}
+    assert {each.status for each in changed} <= {200, 409}
+    assert [each.status for each in removed].count(204) == 1
+    assert {each.status for each in removed} <= {204, 404, 409}
+    assert sorted(each.status for each in taken) == [200, 410, 410, 410]
 
 
 async def test_nobody_manages_themselves_or_the_owner_and_admins_only_those_below(

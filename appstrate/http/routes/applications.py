@@ -60,7 +60,13 @@ async def list_applications(call: Call) -> Page[Application]:
 
 
 @routes.add(
-    "POST", APPLICATIONS, Scope.ORGANIZATION, "applications:write", body=ApplicationBody, status=201
+    "POST",
+    APPLICATIONS,
+    Scope.ORGANIZATION,
+    "applications:write",
+    body=ApplicationBody,
+    status=201,
+    refuses={409: "conflict"},
 )
 async def create_application(call: Call, body: ApplicationBody) -> Application:
     """Add an application."""
@@ -101,7 +107,15 @@ async def delete_application(call: Call) -> None:
     await call.at.applications.ask(message, within=60)
 
 
-@routes.add("POST", KEYS, Scope.APPLICATION, "api-keys:create", body=KeyBody, status=201)
+@routes.add(
+    "POST",
+    KEYS,
+    Scope.APPLICATION,
+    "api-keys:create",
+    body=KeyBody,
+    status=201,
+    refuses={409: "conflict"},
+)
 async def create_key(call: Call, body: KeyBody) -> IssuedKey:
     """Issue an API key; its secret is in this answer and nowhere else."""
     message = CreateApiKey(

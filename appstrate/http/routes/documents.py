@@ -110,7 +110,7 @@ async def delete_document(call: Call) -> None:
 
 @routes.add("POST", f"{DOCUMENT}/keep", Scope.APPLICATION, "documents:read")
 async def keep_document(call: Call) -> DocumentView:
-    """Keep a document for ever. For who uploaded it, and those who may delete it."""
+    """Keep a document for as long as its run. For who uploaded it, and those who may delete it."""
     return await call.at.documents.ask(KeepDocument(caller=call.caller, document=_id(call)))
 
 

@@ -94,7 +94,7 @@ async def read_end_user(call: Call) -> EndUser:
     Scope.APPLICATION,
     "end-users:write",
     body=EndUserBody,
-    refuses={409: "external_id_taken"},
+    refuses={409: "conflict external_id_taken"},
 )
 async def change_end_user(call: Call, body: EndUserBody) -> EndUser:
     """Change what is told of an end user: metadata is merged, and null changes nothing."""

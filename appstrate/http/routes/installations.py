@@ -86,7 +86,7 @@ async def list_installed(call: Call) -> Page[Installation]:
     "applications:write",
     body=InstallBody,
     status=201,
-    refuses={409: "already_installed", 422: "not_installable"},
+    refuses={409: "already_installed conflict", 422: "not_installable"},
 )
 async def install_package(call: Call, body: InstallBody) -> Installation:
     """Install a package."""

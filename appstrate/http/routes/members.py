@@ -57,14 +57,28 @@ async def invite(call: Call, body: InviteBody) -> Invitation:
     return await call.at.members.ask(message)
 
 
-@routes.add("PUT", f"{MEMBERS}/{{user}}", Scope.MEMBER, "members:change-role", body=RoleBody)
+@routes.add(
+    "PUT",
+    f"{MEMBERS}/{{user}}",
+    Scope.MEMBER,
+    "members:change-role",
+    body=RoleBody,
+    refuses={409: "conflict"},
+)
 async def change_role(call: Call, body: RoleBody) -> Member:
     """Give a member another role: never oneself, never the owner."""
     message = ChangeRole(caller=call.caller, user=_user(call), role=body.role)
     return await call.at.members.ask(message)
 
 
-@routes.add("DELETE", f"{MEMBERS}/{{user}}", Scope.MEMBER, "members:remove", status=204)
+@routes.add(
+    "DELETE",
+    f"{MEMBERS}/{{user}}",
+    Scope.MEMBER,
+    "members:remove",
+    status=204,
+    refuses={409: "conflict"},
+)
 async def remove_member(call: Call) -> None:
     """Remove a member: never oneself, never the owner.
 
@@ -81,6 +95,7 @@ async def remove_member(call: Call) -> None:
     body=RoleBody,
     refuses={
         404: "invitation_not_found",
+        409: "conflict",
         410: "invitation_accepted invitation_cancelled invitation_expired",
     },
 )
@@ -98,6 +113,7 @@ async def change_invitation(call: Call, body: RoleBody) -> Invitation:
     status=204,
     refuses={
         404: "invitation_not_found",
+        409: "conflict",
         410: "invitation_accepted invitation_cancelled invitation_expired",
     },
 )
