@@ -137,6 +137,17 @@ async def test_changing_keeps_what_is_not_given(owner: Api, fake: FakeModel) -> 
     assert wrong.status == 400
 
 
+async def test_any_key_of_the_application_reads_schedules(owner: Api, fake: FakeModel) -> None:
+    agent = await ready(owner, fake)
+    made = await schedule(owner, agent)
+    key = await owner.with_key(scopes=["agents:run"])
+    paths = ("/api/schedules", f"/api/agents/{agent}/schedules", f"/api/schedules/{made['id']}")
+
+    for path in (*paths, f"{paths[-1]}/runs"):
+        assert (await key.get(path)).status == 200, path
+    assert (await key.delete(paths[-1])).status == 403
+
+
 async def test_a_deleted_schedule_is_gone(owner: Api, fake: FakeModel) -> None:
     made = await schedule(owner, await ready(owner, fake))
 

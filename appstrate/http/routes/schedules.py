@@ -45,13 +45,13 @@ class DueTimes(msgspec.Struct, kw_only=True):
     due: list[datetime]
 
 
-@routes.add("GET", "/api/schedules", Scope.APPLICATION, "schedules:read")
+@routes.add("GET", "/api/schedules", Scope.APPLICATION)
 async def list_schedules(call: Call) -> Page[Schedule]:
     """The schedules of the application, oldest first."""
     return page(await call.at.schedules.ask(ListSchedules(caller=call.caller)))
 
 
-@routes.add("GET", OF_AGENT, Scope.APPLICATION, "schedules:read")
+@routes.add("GET", OF_AGENT, Scope.APPLICATION)
 async def list_agent_schedules(call: Call) -> Page[Schedule]:
     """The schedules of one agent, oldest first."""
     show = ShowPackage(caller=call.caller, type="agent", package=call.package)
@@ -90,7 +90,7 @@ async def preview_schedule(call: Call, body: PreviewBody) -> DueTimes:
     return DueTimes(due=await call.at.schedules.ask(message))
 
 
-@routes.add("GET", ONE, Scope.APPLICATION, "schedules:read")
+@routes.add("GET", ONE, Scope.APPLICATION)
 async def read_schedule(call: Call) -> Schedule:
     """One schedule."""
     return await call.at.schedules.ask(ReadSchedule(caller=call.caller, schedule=_schedule(call)))
