@@ -1,7 +1,4 @@
-"""The central path and the worked examples of the API, as somebody types them with curl.
-
-Schedules and webhooks are not here yet.
-"""
+"""The central path and the worked examples of the API, as somebody types them with curl."""
 
 import asyncio
 import json
@@ -152,6 +149,7 @@ async def test_the_central_path_in_eight_calls(curl: Shell, fake: FakeModel) -> 
     curl.variables["KEY"] = made.json["key"]
     for caller in (me, 'curl -H "Authorization: Bearer $KEY"'):
         await run_and_read(curl, caller, made.json["id"] if caller != me else None)
+    await automate(curl, me)
 
 
 async def run_and_read(curl: Shell, caller: str, key: str | None) -> None:
@@ -192,6 +190,33 @@ async def run_and_read(curl: Shell, caller: str, key: str | None) -> None:
     assert ended.json["result"] == {"output": {"summary": "all is well"}}
     assert ended.json["duration"] >= 0
     await read_log(curl, caller)
+
+
+async def automate(curl: Shell, caller: str) -> None:
+    """Calls 7 and 8: a schedule, as the example has it, and a webhook."""
+    made = await curl(
+        f"{caller} -X POST $URL/api/agents/$AGENT/schedules -d "
+        """'{"name":"Monday","cron_expression":"0 7 * * 1","timezone":"Europe/Paris","""
+        """"input":{"topic":"week"}}'"""
+    )
+    told = {
+        "name": "Monday",
+        "enabled": True,
+        "last_run_at": None,
+        "actor_type": "user",
+        **dict.fromkeys(("running_runs", "unread_count", "last_run_number"), 0),
+    }
+    assert made.status == 201, made.body
+    assert {name: made.json[name] for name in told} == told
+    assert made.json["id"].startswith("sched_")
+    assert made.json["next_run_at"]
+    hook = await curl(
+        f"{caller} -X POST $URL/api/webhooks -d "
+        """'{"level":"org","url":"http://localhost:9/hook","events":["run.success"],"""
+        """"payloadMode":"full"}'"""
+    )
+    assert hook.status == 201, hook.body
+    assert hook.json["secret"].startswith("whsec_")
 
 
 async def read_stream(curl: Shell) -> None:

@@ -72,6 +72,13 @@ async def test_a_list_of_runs_links_to_its_next_page(owner: Api) -> None:
     assert seen == [3, 2, 1]
 
 
+async def test_a_page_far_beyond_the_last_run_is_empty(owner: Api) -> None:
+    await owner.launch(await owner.new_agent("far"), {"modelId": "demo"})
+    beyond = await owner.get("/api/runs?offset=1000020")
+
+    assert (beyond.json["data"], beyond.json["total"], beyond.json["hasMore"]) == ([], 1, False)
+
+
 async def test_a_cursor_may_be_large(owner: Api) -> None:
     run = await owner.finished(await owner.new_agent("read"), {"modelId": "demo"})
     beyond = await owner.get(f"/api/runs/{run['id']}/logs?since=99999999999")

@@ -17,7 +17,7 @@ from actors.contract import spell
 from actors.packages import AgentItem, ListAgents, ShowPackage
 from actors.runs import DeleteRuns, Run, RunQuery
 from appstrate.http.call import Call, Page, Query, Routes, Scope, number, page
-from appstrate.http.routes.runs import OFFSET, list_page
+from appstrate.http.routes.runs import MOST_OFFSET, OFFSET, list_page
 
 routes = Routes()
 
@@ -60,7 +60,7 @@ async def list_agent_runs(call: Call) -> Page[Run]:
     """
     query = RunQuery(
         limit=call.number("limit", 50, most=100),
-        offset=call.number("offset", 0, most=1_000_000, least=0),
+        offset=call.number("offset", 0, most=MOST_OFFSET, least=0),
         package=call.package,
     )
     found = await list_page(call, query)

@@ -22,7 +22,8 @@ routes = Routes()
 LONGEST_WAIT = 55.0
 STATUSES = ("pending", "running", "success", "failed", "timeout", "cancelled")
 KINDS = {"all": None, "package": False, "inline": True}
-OFFSET = Query("offset", "How many to skip.", number(1_000_000, 0, least=0))
+MOST_OFFSET = 2**31
+OFFSET = Query("offset", "How many to skip.", number(MOST_OFFSET, 0, least=0))
 
 
 @routes.add(
@@ -45,7 +46,7 @@ async def list_runs(call: Call) -> Page[Run]:
     mine = call.choice("user", ("me",)) is not None
     query = RunQuery(
         limit=call.number("limit", 20, most=100),
-        offset=call.number("offset", 0, most=1_000_000, least=0),
+        offset=call.number("offset", 0, most=MOST_OFFSET, least=0),
         status=call.choice("status", STATUSES),
         ephemeral=KINDS[call.choice("kind", tuple(KINDS)) or "all"],
         since=moment(call, "start_date"),

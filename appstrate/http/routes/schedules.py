@@ -24,7 +24,7 @@ from actors.schedules import (
 )
 from appstrate.http.call import Call, Page, Query, Routes, Scope, number, page
 from appstrate.http.refusals import OF_LAUNCHES
-from appstrate.http.routes.runs import OFFSET, list_page
+from appstrate.http.routes.runs import MOST_OFFSET, OFFSET, list_page
 
 routes = Routes()
 
@@ -129,7 +129,7 @@ async def list_schedule_runs(call: Call) -> Page[Run]:
     found = await call.at.schedules.ask(ReadSchedule(caller=call.caller, schedule=_schedule(call)))
     query = RunQuery(
         limit=call.number("limit", 20, most=100),
-        offset=call.number("offset", 0, most=1_000_000, least=0),
+        offset=call.number("offset", 0, most=MOST_OFFSET, least=0),
         schedule=found.id,
     )
     return await list_page(call, query)
