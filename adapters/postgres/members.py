@@ -149,23 +149,32 @@ class PostgresMemberRecords:
         return changed is not None
 
     async def accept(self, invitation: str, user: UserId) -> Organization | None:
-        row = await self._pool.fetchrow(
-            """
-            WITH i AS (
-                UPDATE org_invitations
-                SET status = 'accepted', accepted_by = $2, accepted_at = now()
-                WHERE id = $1 AND status = 'pending' AND expires_at > now()
-                RETURNING org_id, role
-            ), m AS (
-                INSERT INTO org_members (org_id, user_id, role) SELECT org_id, $2, role FROM i
-                ON CONFLICT (org_id, user_id) DO UPDATE SET role = org_members.role
-                RETURNING org_id, role
+        async with self._pool.transaction() as connection:
+            # Whoever deletes the organization locks it first, and its invitations then.
+            await connection.execute(
+                """
+                SELECT FROM organizations
+                WHERE id = (SELECT org_id FROM org_invitations WHERE id = $1) FOR KEY SHARE
+                """,
+                invitation,
             )
-            SELECT o.id, o.name, o.slug, m.role, o.created_at
-            FROM m JOIN organizations o ON o.id = m.org_id
-            """,
-            *(invitation, user),
-        )
+            row = await connection.fetchrow(
+                """
+                WITH i AS (
+                    UPDATE org_invitations
+                    SET status = 'accepted', accepted_by = $2, accepted_at = now()
+                    WHERE id = $1 AND status = 'pending' AND expires_at > now()
+                    RETURNING org_id, role
+                ), m AS (
+                    INSERT INTO org_members (org_id, user_id, role) SELECT org_id, $2, role FROM i
+                    ON CONFLICT (org_id, user_id) DO UPDATE SET role = org_members.role
+                    RETURNING org_id, role
+                )
+                SELECT o.id, o.name, o.slug, m.role, o.created_at
+                FROM m JOIN organizations o ON o.id = m.org_id
+                """,
+                *(invitation, user),
+            )
         return None if row is None else Organization(**dict(row))
 
 

@@ -9,7 +9,9 @@ import pytest
 from appstrate.boot import Server
 from support.api import Api, Json, new_owner, new_user
 from support.sinks import database_of
+from support.waiting import until
 
+WAITING = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 ROLES = ("owner", "admin", "member", "viewer")
 
 
@@ -163,6 +165,25 @@ async def test_of_many_who_do_the_same_at_once_one_succeeds(server: Server) -> N
     assert [each.status for each in removed].count(204) == 1
     assert {each.status for each in removed} <= {204, 404, 409}
     assert sorted(each.status for each in taken) == [200, 410, 410, 410]
+
+
+async def test_who_accepts_waits_for_whoever_deletes_the_organization(server: Server) -> None:
+    owner, person = await new_owner(server.url), await new_user(server.url)
+    invited, database = await invite(owner, person.email, "member"), database_of(server)
+
+    async def waits() -> bool:
+        return bool(await database.fetch(WAITING))
+
+    async with database.transaction() as deletion:
+        await deletion.execute(
+            "SELECT FROM organizations WHERE id = $1 FOR UPDATE", owner.org["id"]
+        )
+        accepting = asyncio.create_task(person.post(f"/invite/{invited['token']}/accept"))
+        await until(waits)
+        await deletion.execute("DELETE FROM organizations WHERE id = $1", owner.org["id"])
+
+    assert (await accepting).status == 409
+    assert (await person.get("/api/orgs")).json["data"] == []
 
 
 async def test_nobody_manages_themselves_or_the_owner_and_admins_only_those_below(
