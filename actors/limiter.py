@@ -5,12 +5,15 @@ The algorithm is GCRA: a key may be used `limit` times at once, and then once ev
 Implementations: LocalLimiter (in memory).
 """
 
+import hashlib
 from abc import abstractmethod
 from typing import TypeAlias
 
 import msgspec
 
 from actors.runtime import Actor, Lane, LimitExceeded, Request
+
+LONGEST_KEY = 100
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,11 +59,17 @@ LimiterMessage: TypeAlias = TakeTurn
 
 
 class Limiter(Actor):
-    """Counts uses. A key that is blocked is never forgotten while it is."""
+    """Counts uses. A key that is blocked is never forgotten while it is.
+
+    Strangers choose keys, an address they sign in with say: of a long one only its digest is kept.
+    """
 
     lanes = (Lane("turns", 64, limit=10_000),)
 
     async def receive(self, message: LimiterMessage) -> Allowance:
+        if len(message.key) > LONGEST_KEY:
+            digest = hashlib.sha256(message.key.encode(errors="surrogatepass")).hexdigest()
+            message = msgspec.structs.replace(message, key=digest)
         return await self.take(message)
 
     @abstractmethod

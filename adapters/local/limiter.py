@@ -17,6 +17,7 @@ from actors.limiter import Allowance, Limiter, Rule, TakeTurn
 from actors.runtime import Unavailable
 
 KEYS = 100_000
+FEW = 1_000
 SWEEP_SECONDS = 1.0
 
 
@@ -55,19 +56,22 @@ class _PatientBackend(MemoryStoreBackend):
     """Forgets a key when it has nothing against it any more, never because others came.
 
     The library's own store drops the key that was used least recently, blocked or not, so whoever
-    brings enough keys is let off.
+    brings enough keys is let off. Here they are gone through when they are twice as many as counted
+    last time, so that a key costs little time and one that is over little memory.
     """
 
     swept = 0.0
+    enough = 0
 
     def check_and_evict(self, key: str) -> None:
         kept = self.get_client()
-        if len(kept) < self.max_size or key in kept:
+        if len(kept) < self.enough or key in kept:
             return
         if monotonic() - self.swept >= SWEEP_SECONDS:
             self.swept = monotonic()
             for each in [each for each in kept if self.has_expired(each)]:
                 self.delete(each)
+            self.enough = min(max(FEW, 2 * len(kept)), self.max_size)
         if len(kept) >= self.max_size:
             raise Unavailable("too many are being counted to count one more", retry_after=1)
 
