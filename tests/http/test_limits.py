@@ -24,7 +24,7 @@ from support.waiting import eventually, until
 
 FORWARDED = "X-Forwarded-For"
 SIGN_INS = Rule(name="POST /api/auth/sign-in/email", limit=20)
-OF_AN_ACCOUNT = Rule(name="sign-ins of an account", limit=10)
+OF_AN_ACCOUNT = Rule(name="sign-ins of an account", limit=60)
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +165,16 @@ async def test_an_account_is_not_guessed_at_from_many_addresses(strict: Server) 
     assert (await sign_in(client(strict, "198.51.100.99"), "other@x.org")).status == 401
 
 
+async def test_who_guesses_at_an_account_does_not_keep_its_owner_out(
+    owner: Api, strict: Server
+) -> None:
+    guesser = client(strict, "198.51.100.200")
+    answers = [await sign_in(guesser, owner.email, "wrong one") for _ in range(15)]
+
+    assert {answer.status for answer in answers} == {401, 429}
+    assert (await sign_in(client(strict, "198.51.100.201"), owner.email)).status == 200
+
+
 async def test_a_network_of_ipv6_is_one_client(strict: Server) -> None:
     await spend(strict, SIGN_INS, "address 2001:db8::/64")
     answers = [
@@ -173,6 +183,24 @@ async def test_a_network_of_ipv6_is_one_client(strict: Server) -> None:
 
     assert [answer.status for answer in answers] == [401, 429]
     assert (await sign_in(client(strict, "2001:db8:0:1::1"), "six@x.org")).status == 401
+
+
+async def test_an_address_of_ipv4_is_the_same_client_however_a_proxy_spells_it(
+    strict: Server,
+) -> None:
+    await spend(strict, SIGN_INS, "address 192.0.2.30")
+    here, there = client(strict, "::ffff:192.0.2.30"), client(strict, "[::ffff:c000:21f]:4711")
+    answers = [await sign_in(here, f"mapped{n}@x.org") for n in range(2)]
+
+    assert [answer.status for answer in answers] == [401, 429]
+    assert (await sign_in(there, "mapped@x.org")).status == 401
+
+
+async def test_nobody_has_passwords_hashed_without_end(owner: Api) -> None:
+    body = {"password": "another one"}
+    answers = [await owner.post("/api/profile/password", body) for _ in range(6)]
+
+    assert [answer.status for answer in answers] == [409] * 5 + [429]
 
 
 @pytest.mark.parametrize("chain", ["203.0.113.9", "nonsense, 10.0.0.1", ""])

@@ -121,13 +121,37 @@ async def test_a_schedule_that_is_late_is_seen(server: Server, owner: Api) -> No
     assert 600 <= lag < 660
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
+@pytest.mark.parametrize(
+    "header",
+    ["X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-IP", "CF-Connecting-IP"],
+)
 async def test_a_proxy_on_this_machine_does_not_open_the_metrics(
     server: Server, header: str
 ) -> None:
     refused = await Api(server.url, headers={header: "192.0.2.1"}).get("/metrics")
 
     assert (refused.status, refused.code) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:3000", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:3000", 200),
+        ("agents.example.com", 401),
+        ("localhost.evil.example", 401),
+        ("192.0.2.1:3000", 401),
+        ("[::", 401),
+        ("", 401),
+    ],
+)
+async def test_neither_does_a_proxy_that_is_silent_nor_a_page_whose_name_points_here(
+    server: Server, host: str, status: int
+) -> None:
+    asked = await Api(server.url).get("/metrics", headers={"Host": host})
+
+    assert asked.status == status
 
 
 async def test_the_token_opens_the_metrics_and_administrators_see_the_actors(

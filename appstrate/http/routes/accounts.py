@@ -19,7 +19,7 @@ from actors.accounts import (
 )
 from actors.runtime import Rejected
 from appstrate.http.call import Call, Routes, Scope
-from appstrate.http.client import client_address
+from appstrate.http.client import client_address, client_key
 from appstrate.http.codec import json_response
 from appstrate.http.endpoint import COOKIES
 from appstrate.http.limits import Limit, take_turn_as
@@ -29,7 +29,8 @@ routes = Routes()
 
 SIGN_UPS = 20
 SIGN_INS = 20
-OF_ONE_ACCOUNT = Limit(10)
+OF_ONE_ACCOUNT = Limit(60)
+FROM_ONE_NETWORK = Limit(10)
 
 
 class SignUpBody(msgspec.Struct, kw_only=True):
@@ -104,11 +105,14 @@ async def sign_up(call: Call, body: SignUpBody) -> web.Response:
 async def sign_in(call: Call, body: SignInBody) -> web.Response:
     """Sign in with a password.
 
-    One address is tried at most ten times per minute, from wherever.
+    One account is tried at most 10 times per minute by one client, and 60 times by all: whoever
+    guesses at it does not keep its owner out.
     """
     call.request.app[COOKIES].check_origin(call.request)
-    account = ("sign-ins of an account", body.email.strip().lower())
-    await take_turn_as(call.at, call.request, OF_ONE_ACCOUNT, account)
+    account = body.email.strip().lower()
+    here = ("sign-ins of an account by a client", f"{client_key(call.request)} {account}")
+    await take_turn_as(call.at, call.request, FROM_ONE_NETWORK, here)
+    await take_turn_as(call.at, call.request, OF_ONE_ACCOUNT, ("sign-ins of an account", account))
     ip, agent = client_of(call)
     message = SignIn(email=body.email, password=body.password, ip_address=ip, user_agent=agent)
     return _signed_in(call, await call.at.accounts.ask(message))

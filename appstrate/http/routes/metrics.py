@@ -88,7 +88,8 @@ def _check(request: web.Request, token: str | None) -> None:
     fits = hmac.compare_digest(given.strip().encode(), (token or "").encode())
     if token is None or kind.lower() != "bearer" or not fits:
         raise Rejected(
-            "metrics are for this machine, and for `Authorization: Bearer` with METRICS_TOKEN",
+            "metrics are for this machine, asked as localhost or 127.0.0.1 and past any proxy, and "
+            "for `Authorization: Bearer` with METRICS_TOKEN",
             code="unauthorized",
         )
 

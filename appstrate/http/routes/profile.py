@@ -72,6 +72,7 @@ async def set_up(call: Call, body: WelcomeBody) -> None:
     Scope.SESSION,
     body=PasswordBody,
     status=204,
+    limit=5,
     refuses={409: "password_already_set"},
     audit=True,
 )
