@@ -119,9 +119,11 @@ async def test_a_key_is_named_as_who_did_it(root: Api, owner: Api) -> None:
     assert [(each["actor_type"], each["resourceId"]) for each in found] == [("api_key", agent)]
 
 
-async def test_the_claim_is_written_down(root: Api) -> None:
+async def test_the_claim_is_written_down_and_other_sign_ups_are_not(root: Api) -> None:
+    await new_user(root.url)
     (found,) = await changes(root, action="redeem")
 
+    assert await changes(root, action="sign_up") == []
     assert found["orgId"] == root.org["id"]
     assert found["after"] == {"email": EMAIL, "name": "Root"}
     assert PASSWORD not in str(found)
@@ -211,7 +213,6 @@ FILES = "files are for runs, which name them"
 SESSIONS = "the log tells of it, and sessions are rows; whoever fails could fill the table"
 
 WHY_NOT = {
-    "POST /api/auth/sign-up/email": "a user is a row that tells when they came",
     "POST /api/auth/sign-in/email": SESSIONS,
     "POST /api/auth/sign-out": SESSIONS,
     "PATCH /api/profile": OWN,

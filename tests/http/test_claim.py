@@ -202,6 +202,10 @@ async def test_an_owner_who_was_named_gets_their_organization_with_their_account
         assert (again.status, again.code) == (422, "user_already_exists")
         assert (org["name"], org["slug"], org["role"]) == ("Ada & Co", "ada-co", "owner")
         assert (await api.post("/api/orgs", {"name": "Second"})).status == 201
+        made, named = (await api.get("/api/admin/audit")).json["data"]
+        assert made["action"] == "create_organization"
+        assert (named["action"], named["orgId"]) == ("sign_up", org["id"])
+        assert named["after"] == {"email": "ada@example.com", "name": "Ada"}
 
 
 async def test_a_token_of_ones_own_is_for_who_knows_it(platform: Any) -> None:

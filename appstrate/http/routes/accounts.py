@@ -76,6 +76,7 @@ class SessionAnswer(msgspec.Struct, kw_only=True):
     body=SignUpBody,
     answer=SignedInAnswer,
     limit=SIGN_UPS,
+    audit=True,
     refuses={
         403: "forbidden signup_disabled signup_domain_not_allowed",
         422: "user_already_exists",
@@ -155,10 +156,14 @@ async def get_session(call: Call) -> web.Response:
 
 
 async def welcome(call: Call, made: SignedUp) -> None:
-    """Put the first agent into the organization that came with a new user, if one did."""
+    """Put the first agent into the organization that came with a new user, if one did.
+
+    Then the platform has an owner from now on, and the audit is told so.
+    """
     if made.organization is not None:
-        user = made.signed_in.user
+        user, org = made.signed_in.user, made.organization.organization
         await install_starter(call, made.organization, Caller(user=user.id, email=user.email))
+        call.acting = Caller(user=user.id, email=user.email, org=org.id)
 
 
 def give_session(call: Call, response: web.Response, signed_in: SignedIn) -> None:

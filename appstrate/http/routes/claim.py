@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from actors.accounts import Caller, ClaimPlatform, IsClaimOpen, SignedUp, User
+from actors.accounts import ClaimPlatform, IsClaimOpen, SignedUp, User
 from actors.contract import spell
 from actors.ids import OrgId
 from actors.runtime import Refusal
@@ -148,9 +148,6 @@ async def _claim(call: Call, body: RedeemBody) -> SignedUp:
         )
     )
     await welcome(call, made)
-    user, new = made.signed_in.user, made.organization
-    org = new.organization.id if new is not None else None
-    call.acting = Caller(user=user.id, email=user.email, org=org)
     return made
 
 
