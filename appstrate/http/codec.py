@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,15 +16,16 @@ from actors.runtime import Rejected
 T = TypeVar("T")
 
 IDLE_SECONDS = 30.0
+MOST_IGNORED = 100
 DAMAGED = (HttpProcessingError, ClientPayloadError, web.RequestPayloadError, ConnectionError)
 
 
 def decode_body(body: bytes, kind: type[T]) -> tuple[T, list[str]]:
     """A body as a `kind`, and the names of fields it has no use for.
 
-    A struct that forbids unknown fields refuses them; any other ignores and names them. An empty
-    body is an empty object. Malformed JSON is refused with `invalid_request`, JSON that is not a
-    `kind` with `validation_failed`, naming the field.
+    A struct that forbids unknown fields refuses them; any other ignores and names them, a hundred
+    at most. An empty body is an empty object. Malformed JSON is refused with `invalid_request`,
+    JSON that is not a `kind` with `validation_failed`, naming the field.
     """
     try:
         document = decode_json(body or b"{}")
@@ -32,7 +34,7 @@ def decode_body(body: bytes, kind: type[T]) -> tuple[T, list[str]]:
         raise complain(str(error), kind) from None
     except msgspec.DecodeError as error:
         raise Rejected(f"the body is no usable JSON: {error}") from None
-    return value, sorted(_ignored(document, value))
+    return value, sorted(islice(_ignored(document, value), MOST_IGNORED))
 
 
 def check_text(request: web.Request) -> None:

@@ -23,6 +23,8 @@ REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 VERSION: web.RequestKey[str] = web.RequestKey("version", str)
 SCOPE: web.RequestKey[Scope] = web.RequestKey("scope", Scope)
 IGNORED_LIMIT = 1000
+OF_STRANGERS = 2**16
+"""How long a body may be whose sender nobody knows: enough to sign in with, and read at once."""
 
 
 def endpoint(
@@ -35,6 +37,8 @@ def endpoint(
     may, the answer that is kept under their key, and the body.
     """
     rule = rule_of(route, rate_factor)
+    if route.scope is Scope.PUBLIC and not route.of_runs:
+        body_limit = min(body_limit, OF_STRANGERS)
 
     async def serve(request: web.Request) -> web.StreamResponse:
         request[SCOPE] = route.scope
@@ -71,7 +75,8 @@ async def _carry_out(call: Call, shown_by: Route | None) -> web.StreamResponse:
         body, ignored = decode_body(await call.body(), route.body)
         arguments.append(body)
         if ignored:
-            call.headers["X-Ignored-Fields"] = ", ".join(map(quote, ignored))[:IGNORED_LIMIT]
+            told = ", ".join(quote(name[:IGNORED_LIMIT]) for name in ignored)
+            call.headers["X-Ignored-Fields"] = told[:IGNORED_LIMIT]
     was = None if shown_by is None else await as_it_was(call, shown_by)
     answer = await route.handler(*arguments)
     failed = isinstance(answer, web.StreamResponse) and answer.status >= 400

@@ -156,6 +156,26 @@ async def test_a_body_too_large_is_refused_before_anybody_asks_whose_it_is(serve
     assert (answer.status, answer.code) == (413, "payload_too_large")
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/api/auth/sign-in/email", "application/json"),
+        ("/api/auth/bootstrap/redeem", "application/json"),
+        ("/claim", "application/x-www-form-urlencoded"),
+    ],
+)
+async def test_nobody_holds_the_server_up_with_a_long_body_without_signing_in(
+    server: Server, path: str, kind: str
+) -> None:
+    async def streamed() -> AsyncIterator[bytes]:
+        yield b'{"email": "a@x.org"}' + b"&" * 2**16
+
+    headers = {"Content-Type": kind}
+    answer = await Api(server.url).request("POST", path, data=streamed(), headers=headers)
+
+    assert (answer.status, answer.code) == (413, "payload_too_large")
+
+
 async def test_an_odd_number_in_a_query_is_the_default(owner: Api) -> None:
     for odd in ("9" * 5000, "-1", "x", "1e3", "\u0663"):
         assert (await owner.get(f"/api/runs?limit={odd}")).status == 200
@@ -167,6 +187,15 @@ async def test_names_that_are_not_known_come_back_in_a_header_that_holds(owner: 
 
     assert answer.status == 201
     assert answer.headers["X-Ignored-Fields"] == "a%0D%0AX-Evil%3A%201%E2%82%AC"
+
+
+async def test_a_hundred_names_that_are_not_known_are_told_at_most(owner: Api) -> None:
+    slug = f"acme-{uuid4().hex[:12]}"
+    many = {f"n{n}": 1 for n in range(150)}
+    answer = await owner.post("/api/orgs", {"name": "X", "slug": slug} | many)
+
+    assert answer.status == 201
+    assert len(answer.headers["X-Ignored-Fields"].split(", ")) == 100
 
 
 async def test_a_header_that_is_no_text_is_refused(server: Server) -> None:

@@ -120,7 +120,15 @@ async def claim_form(call: Call) -> web.Response:
     return _page("Claim this platform", _form({"token": call.query("token") or ""}))
 
 
-@routes.add("POST", "/claim", Scope.PUBLIC, answer=Media("text/html"), limit=CLAIMS, audit=True)
+@routes.add(
+    "POST",
+    "/claim",
+    Scope.PUBLIC,
+    takes=Media("application/x-www-form-urlencoded"),
+    answer=Media("text/html"),
+    limit=CLAIMS,
+    audit=True,
+)
 async def claim_by_form(call: Call) -> web.Response:
     """Make the platform's owner of what they wrote into the form."""
     given = dict(parse_qsl((await call.body()).decode(errors="replace")))
