@@ -7,6 +7,7 @@ from typing import Any, cast
 import msgspec
 
 MOST_LEVELS = 100
+MOST_PARTS = 500_000
 NUL, REPLACEMENT = "\0", "\ufffd"
 
 
@@ -24,8 +25,11 @@ def decode_json(body: bytes) -> Any:
     """JSON that can be stored and written again.
 
     Raises `msgspec.DecodeError` for what is no JSON, is nested more than 100 levels deep (readers
-    recurse, and would fail later), or contains NUL characters, which PostgreSQL cannot store.
+    recurse, and would fail later), has more than 500,000 arrays and objects (nothing else happens
+    while they are made: ten MiB of brackets take seconds), or contains NUL characters, which
+    PostgreSQL cannot store.
     """
+    _check_parts(body)
     value = _bounded(body, _decode(body))
     if b"\\u0000" in body and _scrubbed(value) != value:
         raise msgspec.ValidationError("text must not contain NUL characters")
@@ -37,6 +41,7 @@ def decode_scrubbed(body: bytes) -> Any:
 
     For what a model wrote: it is told what went wrong, never refused for a character.
     """
+    _check_parts(body)
     try:
         value = _decode(body)
     except msgspec.DecodeError:
@@ -66,7 +71,7 @@ def _decode_loosely(body: bytes) -> Any:
 
 
 def _bounded(body: bytes, value: Any) -> Any:
-    if body.count(b"[") + body.count(b"{") <= MOST_LEVELS:
+    if _parts(body) <= MOST_LEVELS:
         return value
     level = [value]
     for _ in range(MOST_LEVELS + 1):
@@ -74,6 +79,19 @@ def _bounded(body: bytes, value: Any) -> Any:
         if not level:
             return value
     raise _too_deep()
+
+
+def _check_parts(body: bytes) -> None:
+    if _parts(body) > MOST_PARTS and _parts(_without_strings(body)) > MOST_PARTS:
+        raise msgspec.ValidationError(f"it has more than {MOST_PARTS} arrays and objects")
+
+
+def _parts(body: bytes) -> int:
+    return body.count(b"[") + body.count(b"{")
+
+
+def _without_strings(body: bytes) -> bytes:
+    return b"".join(body.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])
 
 
 def _too_deep() -> msgspec.ValidationError:
