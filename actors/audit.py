@@ -12,8 +12,8 @@ from actors.runtime import Actor, Lane, Request
 
 class AuditEntry(Resource, frozen=True, kw_only=True, rename=spell):
     """A change that was made. `action` is the name of the operation in the API document, `after`
-    what was asked for, and `before` what that was, where it can be read; both without anything
-    that may be secret.
+    what was asked for, with what the path names beside the resource, and `before` what that was,
+    where it can be read; both without anything that may be secret.
     """
 
     org_id: OrgId | None

@@ -67,6 +67,7 @@ async def note(call: Call, body: Any, answer: Any, was: Any = None) -> None:
     before, after = _told(was), _told(body)
     if body is not None:
         before = {name: value for name, value in before.items() if name in after}
+    resource = _resource_id(call, caller, answer)
     entry = AuditEntry(
         org_id=org,
         application_id=caller.application,
@@ -74,9 +75,9 @@ async def note(call: Call, body: Any, answer: Any, was: Any = None) -> None:
         actor_id=caller.api_key or caller.user,
         action=call.route.handler.__name__,
         resource_type=_resource(call),
-        resource_id=_resource_id(call, caller, answer),
+        resource_id=resource,
         before=before or None,
-        after=after,
+        after=_place(call, resource or "") | after,
         ip=client_address(call.request),
         user_agent=(call.request.headers.get("User-Agent") or "")[:LONGEST] or None,
         request_id=call.request_id,
@@ -92,17 +93,30 @@ def _resource(call: Call) -> str:
 
 
 def _resource_id(call: Call, caller: Caller, answer: Any) -> str | None:
-    """The package in the path with its version, else what the answer is, else the path's last."""
-    named = call.request.match_info
+    """What was made, the package in the path with its version, what the answer is, else the path's
+    last.
+    """
+    named, made = call.request.match_info, call.route.status == 201
+    if made and isinstance(found := getattr(answer, "id", None), str):
+        return found
     if "scope" in named and "name" in named:
-        version = f"@{named['version']}" if "version" in named else ""
-        return f"{call.package}{version}"
+        version = named.get("version") or (getattr(answer, "version", None) if made else None)
+        return f"{call.package}@{version}" if version else call.package
     for field in ("id", "package_id"):
         found = getattr(answer, field, None)
         if isinstance(found, str):
             return found
     others = [value for name, value in named.items() if name not in ("org", "token")]
     return others[-1] if others else caller.org
+
+
+def _place(call: Call, resource: str) -> dict[str, str]:
+    """What the path names and `resource` does not tell: a tag, a note, the package of a fork."""
+    named = {n: v for n, v in call.request.match_info.items() if n not in ("org", "token")}
+    if named.pop("scope", None) and named.pop("name", None):
+        named["package"] = call.package
+    told = {resource, *resource.rpartition("@")[::2]}
+    return {name: value for name, value in named.items() if value not in told}
 
 
 def _parts(answer: Any) -> Iterable[Any]:

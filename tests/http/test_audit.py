@@ -195,6 +195,33 @@ async def test_what_was_changed_is_told_as_it_was(root: Api, owner: Api) -> None
     assert (deleted["cron_expression"], deleted["enabled"]) == ("@yearly", False)
 
 
+async def test_what_was_changed_is_named_wherever_its_request_named_it(
+    root: Api, owner: Api
+) -> None:
+    agent = await owner.new_agent()
+    of_agent, cron = f"/api/packages/agents/{agent}", {"cron_expression": "@yearly"}
+    await owner.put(f"{of_agent}/dist-tags/stable", {"version": "1.0.0"})
+    await owner.delete(f"{of_agent}/dist-tags/stable")
+    schedule = (await owner.post(f"/api/agents/{agent}/schedules", cron)).json["id"]
+    forked = (await owner.post("/api/packages/@appstrate/hello-world/fork", {"name": "mine"})).json
+    application = (await owner.post("/api/applications", {"name": "Second"})).json["id"]
+    installed = f"/api/applications/{application}/packages"
+    await owner.post(installed, {"packageId": agent})
+    await owner.delete(f"{installed}/{agent}")
+    found = {each["action"]: each for each in await changes(root, orgId=owner.org["id"])}
+
+    def told(action: str) -> tuple[str, Json]:
+        return found[action]["resourceId"], found[action]["after"]
+
+    assert told("tag_version") == (agent, {"tag": "stable", "version": "1.0.0"})
+    assert told("delete_tag") == (agent, {"tag": "stable"})
+    assert told("create_schedule")[0] == schedule
+    assert told("create_schedule")[1]["package"] == agent
+    assert told("fork_package")[0] == forked["id"]
+    assert told("fork_package")[1]["package"] == "@appstrate/hello-world"
+    assert told("uninstall_package") == (agent, {"application": application})
+
+
 async def test_a_change_that_fails_is_not_read_before_for_others(owner: Api, root: Api) -> None:
     stranger = await new_owner(owner.url)
     key = (await owner.post("/api/api-keys", {"name": "hers"})).json["id"]
