@@ -11,8 +11,9 @@ from structlog.typing import EventDict
 from actors.runtime import current_context
 from actors.scrub import scrub
 
-# What follows a path or an address, which may be a token; and tokens that are part of a path.
-QUERY = re.compile(r"((?:https?://|/)[^\s?\"'<>]*)\?[^\s\"'<>]+")
+# What may be an address or a path, with a query that may be a token; and tokens that are part of
+# a path.
+PLACE = re.compile(r"[^\s\"'<>]+")
 IN_PATH = re.compile(r"(/invite/)[^/\s\"']+")
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING}
 
@@ -44,7 +45,17 @@ def configure_logging(level: str, *, readable: bool | None = None) -> None:
 
 def scrubbed(text: str) -> str:
     """A line without keys, and without the queries of addresses."""
-    return IN_PATH.sub(r"\1…", QUERY.sub(r"\1?…", scrub(text)))
+    text = scrub(text)
+    if "?" in text:
+        text = PLACE.sub(_without_query, text)
+    return IN_PATH.sub(r"\1…", text)
+
+
+def _without_query(found: re.Match[str]) -> str:
+    place = found[0]
+    slash = place.find("/")
+    mark = place.find("?", slash) + 1 if slash >= 0 else 0
+    return f"{place[:mark]}…" if 0 < mark < len(place) else place
 
 
 class _Scrubbing(logging.Formatter):

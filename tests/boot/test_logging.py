@@ -67,6 +67,13 @@ def test_what_is_no_secret_stays(text: str) -> None:
     assert scrubbed(text) == text
 
 
+def test_a_line_of_slashes_comes_to_an_end() -> None:
+    """Anybody may ask for such a path, and everybody waits while it is written down."""
+    program = "from appstrate.logging import scrubbed; scrubbed('/' * 200_000 + ' /a?b')"
+
+    subprocess.run([sys.executable, "-c", program], timeout=30, check=True)
+
+
 async def test_the_log_tells_of_sign_ins_and_never_of_tokens(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path / "data", LOG_LEVEL="debug")
     await server.start()
