@@ -149,14 +149,36 @@ async def test_changes_come_in_pages_and_are_filtered(root: Api, owner: Api) -> 
     assert (await root.get("/api/admin/audit", params={"start_date": "soon"})).status == 400
 
 
-async def test_only_administrators_of_the_platform_read_it(owner: Api) -> None:
-    answers = [
-        await owner.get("/api/admin/audit"),
-        await (await owner.with_key()).get("/api/admin/audit"),
-        await Api(owner.url).get("/api/admin/audit"),
-    ]
+DOORS = [("GET", "/api/admin/actors")] + [
+    (route.method, route.path.replace("{job}", "1"))
+    for route in every_route()
+    if route.scope is Scope.PLATFORM or route.path.startswith("/api/admin/")
+]
+
+
+@pytest.mark.parametrize(("method", "path"), DOORS)
+async def test_only_administrators_of_the_platform_come_in_and_no_keys(
+    owner: Api, root: Api, method: str, path: str
+) -> None:
+    callers = [owner, await owner.with_key(), Api(owner.url)]
+    answers = [await each.request(method, path) for each in callers]
+    welcome = await root.request(method, path)
 
     assert [answer.status for answer in answers] == [403, 403, 401]
+    assert welcome.status in (200, 404)
+
+
+async def test_a_key_of_the_platforms_owner_administers_nothing(root: Api) -> None:
+    key = (await root.post("/api/api-keys", {"name": "all"}, headers=await context_of(root))).json
+    holder = Api(root.url, headers={"Authorization": f"Bearer {key['key']}"})
+
+    assert (await holder.get("/api/admin/audit")).status == 403
+
+
+async def context_of(root: Api) -> dict[str, str]:
+    org = {"X-Org-Id": root.org["id"]}
+    (application,) = (await root.get("/api/applications", headers=org)).json["data"]
+    return org | {"X-Application-Id": application["id"]}
 
 
 async def test_what_was_changed_is_told_as_it_was(root: Api, owner: Api) -> None:
