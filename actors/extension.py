@@ -67,13 +67,15 @@ def contained() -> Generator[None]:
     """Around an extension's own code: however it ends, that is a crash of the extension alone."""
     try:
         yield
-    except (SystemExit, KeyboardInterrupt) as error:
-        raise ExtensionError(f"it raised {error!r}, which would end the server") from None
+    except (Exception, GeneratorExit):
+        raise
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
         raise ExtensionError("it raised CancelledError without being cancelled") from None
+    except BaseException as error:  # noqa: BLE001 - whatever else there is
+        raise ExtensionError(f"it raised {error!r}, which would end the server") from None
 
 
 class NoSettings(msgspec.Struct, frozen=True):

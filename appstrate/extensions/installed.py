@@ -20,11 +20,13 @@ from appstrate.extensions.settings import (
     UnusableError,
     decode,
     own_variables,
+    prefix_of,
 )
 
 log = structlog.get_logger("extensions")
 
 GROUP = "appstrate.extensions"
+NAME_TAKEN = "another extension has this name: uninstall one of them"
 PATIENCE = RestartPolicy(burst=3, settled=60, first=1, ceiling=60)
 BOOT_SECONDS = 5.0
 STOP_SECONDS = 5.0
@@ -52,42 +54,61 @@ class Installed:
 def find_extensions(
     settings: ExtensionSettings, entries: Iterable[EntryPoint] | None = None
 ) -> list[Installed]:
-    """Every extension that is installed, by name, loaded and set up where that can be done."""
-    found = sorted(
-        entry_points(group=GROUP) if entries is None else entries, key=lambda entry: entry.name
-    )
+    """Every extension that is installed, by name, loaded and set up where that can be done.
+
+    Of several with one name the first runs, by the name of its distribution.
+    """
+    found = sorted(entry_points(group=GROUP) if entries is None else entries, key=_place)
     names = [entry.name for entry in found]
-    kinds: dict[str, Installed] = {}
-    for entry in found:
-        if entry.name in kinds:
-            reason = f"{entry.value} has the name of another extension"
-            log.error("extension cannot be loaded", extension=entry.name, why=reason)
-        else:
-            kinds[entry.name] = _load(entry, names, settings)
-    return list(kinds.values())
+    return [
+        _load(entry, names, settings)
+        if entry.name not in names[:place]
+        else Installed(entry.name, _whose(entry), status="load_error", reason=NAME_TAKEN)
+        for place, entry in enumerate(found)
+    ]
+
+
+def _place(entry: EntryPoint) -> tuple[str, str]:
+    return entry.name, _whose(entry)
+
+
+def _whose(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
 
 
 def _load(entry: EntryPoint, names: Sequence[str], settings: ExtensionSettings) -> Installed:
-    whose = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
-    seen = partial(Installed, entry.name, whose)
+    seen = partial(Installed, entry.name, _whose(entry))
     if entry.name in settings.disabled:
         return seen(status="disabled", reason="EXTENSIONS_DISABLED names it")
+    # A stranger's module, and the struct in it, may raise anything.
     try:
-        kind = entry.load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module may raise anything
+        with contained():
+            kind = _extension(entry)
+    except UnusableError as error:
+        return seen(status="load_error", reason=str(error))
+    except Exception as error:  # noqa: BLE001 - see above
         return seen(status="load_error", reason=f"{type(error).__name__}: {error}")
-    if not isinstance(kind, type) or not issubclass(kind, Extension):
-        return seen(status="load_error", reason=f"{entry.value} is no Extension")
-    if not issubclass(kind.Settings, msgspec.Struct):
-        return seen(status="load_error", reason=f"{entry.value}: Settings must be a msgspec.Struct")
     given = own_variables(entry.name, names, settings.variables)
     try:
-        decoded = decode(entry.name, kind.Settings, given)
+        with contained():
+            decoded = decode(entry.name, kind.Settings, given)
     except NotSetError as error:
         return seen(kind, status="disabled", reason=str(error))
     except UnusableError as error:
         return seen(kind, status="settings_error", reason=str(error))
+    except Exception as error:  # noqa: BLE001 - see above
+        return seen(kind, status="settings_error", reason=f"{type(error).__name__}: {error}")
     return seen(kind, decoded)
+
+
+def _extension(entry: EntryPoint) -> type[Extension]:
+    kind = entry.load()
+    if not isinstance(kind, type) or not issubclass(kind, Extension):
+        raise UnusableError(f"{entry.value} is no Extension")
+    settings: Any = kind.Settings
+    if not isinstance(settings, type) or not issubclass(settings, msgspec.Struct):
+        raise UnusableError(f"{entry.value}: Settings must be a msgspec.Struct")
+    return kind
 
 
 class InstalledExtensions(ExtensionHost):
@@ -119,6 +140,7 @@ class InstalledExtensions(ExtensionHost):
                 self._launch(each.name, each.kind, each.settings)
             elif each.status != "disabled":
                 log.error("extension does not run", extension=each.name, why=each.reason)
+        self._tell_mistyped()
         await asyncio.gather(*(self._booted(each) for each in self._supervisors))
 
     async def stopped(self) -> None:
@@ -127,6 +149,14 @@ class InstalledExtensions(ExtensionHost):
 
     def statuses(self) -> tuple[ExtensionStatus, ...]:
         return tuple(map(self._status, self._found))
+
+    def _tell_mistyped(self) -> None:
+        names = [each.name for each in self._found]
+        if unknown := sorted(self._settings.disabled.difference(names)):
+            log.warning("EXTENSIONS_DISABLED names what is not installed", names=unknown)
+        prefixes = tuple(map(prefix_of, names))
+        if nobodys := sorted(v for v in self._settings.variables if not v.startswith(prefixes)):
+            log.warning("no installed extension has such a variable", variables=nobodys)
 
     def _launch(self, name: str, kind: type[Extension], settings: Any) -> None:
         address = self._running[name] = Address(f"extension.{name}")
@@ -150,7 +180,7 @@ class InstalledExtensions(ExtensionHost):
             log.warning("extension is slow to start: not waited for", extension=supervisor.name)
 
     def _status(self, each: Installed) -> ExtensionStatus:
-        address = self._running.get(each.name)
+        address = self._running.get(each.name) if each.kind else None
         return ExtensionStatus(
             name=each.name,
             distribution=each.distribution,

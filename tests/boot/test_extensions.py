@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from structlog.testing import CapturingLogger
 
 import appstrate.extensions.installed
 from actors.addresses import Addresses, new_addresses
@@ -99,7 +100,7 @@ async def test_a_crash_harms_nobody_and_it_listens_again() -> None:
     assert (found["ear"].restarts, found["other"].restarts) == (1, 0)
 
 
-@pytest.mark.parametrize("kind", ["Ends", "GivesUp"])
+@pytest.mark.parametrize("kind", ["Ends", "GivesUp", "Odd"])
 async def test_nothing_it_raises_ends_more_than_itself(kind: str) -> None:
     async with hosting(bad=kind, other="Other") as at:
         await publish(at, Rang(number=1))
@@ -200,6 +201,57 @@ async def test_each_way_not_to_run_has_its_status_and_reason() -> None:
     assert found["told"].reason == "EXTENSION_TOLD_URL is not set"
     for told_of in ("LOST_URL: is not set", "LOST_TIMES: Expected", "LOST_SPEED: there is no such"):
         assert f"EXTENSION_{told_of}" in str(found["lost"].reason)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "status", "reason"),
+    [
+        ("Interrupts", "load_error", "it raised KeyboardInterrupt"),
+        ("IsOdd", "load_error", "it raised OddError"),
+        ("Unset", "load_error", "extensions:Unset: Settings must be a msgspec.Struct"),
+        ("Puzzled", "settings_error", "TypeError: Type unions"),
+        ("Quits", "settings_error", "it raised SystemExit('1')"),
+    ],
+)
+async def test_nothing_it_brings_along_ends_more_than_itself(
+    attribute: str, status: str, reason: str
+) -> None:
+    settings = ExtensionSettings(variables={"EXTENSION_BAD_PATH": "1"})
+    async with hosting(AT_ONCE, settings, bad=attribute, other="Other") as at:
+        found = await statuses(at.extension_host)
+
+    assert (found["bad"].status, found["other"].status) == (status, "running")
+    assert reason in str(found["bad"].reason)
+
+
+async def test_of_two_with_one_name_the_first_runs_and_both_are_told() -> None:
+    at = new_addresses()
+    entries = [entry("twin", "Other"), entry("twin", "Ear")]
+    host = Child(
+        address=at.extension_host,
+        factory=lambda: InstalledExtensions(ExtensionSettings(), at, entries, AT_ONCE),
+    )
+    bus = Child(address=at.pubsub, factory=LocalPubSub)
+    async with supervised(bus, host):
+        found = await at.extension_host.ask(ListExtensions())
+
+    told = [(each.distribution, each.status) for each in found]
+    assert told == [
+        ("support.extensions:Ear", "running"),
+        ("support.extensions:Other", "load_error"),
+    ]
+    assert "another extension has this name" in str(found[1].reason)
+
+
+async def test_what_is_meant_for_no_extension_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = CapturingLogger()
+    monkeypatch.setattr(appstrate.extensions.installed, "log", log)
+    variables = {"EXTENSION_EAR_X": "1", "EXTENSION_EARS_TOKEN": "swordfish"}
+    settings = ExtensionSettings(variables=variables, disabled=frozenset({"other", "otter"}))
+    async with hosting(AT_ONCE, settings, ear="Ear", other="Other"):
+        told = [call.kwargs for call in log.calls if call.method_name == "warning"]
+
+    assert told == [{"names": ["otter"]}, {"variables": ["EXTENSION_EARS_TOKEN"]}]
 
 
 def test_settings_are_decoded_from_text() -> None:

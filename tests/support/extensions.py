@@ -2,6 +2,7 @@
 
 import asyncio
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
@@ -72,6 +73,46 @@ class Sleepy(Extension):
 
 class NoExtension:
     pass
+
+
+class Unset(Extension):
+    Settings = None  # type: ignore[assignment] # as a stranger may write it
+
+
+class Mixed(msgspec.Struct):
+    path: Path | int | None = None  # no text can be told from the other
+
+
+class Puzzled(Extension):
+    Settings = Mixed
+
+
+class Leaving(msgspec.Struct):
+    path: str = "x"
+
+    def __post_init__(self) -> None:
+        raise SystemExit(self.path)
+
+
+class Quits(Extension):
+    Settings = Leaving
+
+
+class OddError(BaseException):
+    """Not an Exception: few nets hold it."""
+
+
+class Odd(Extension):
+    @on(Rang)
+    async def hear(self, event: Rang) -> None:
+        raise OddError(event.number)
+
+
+def __getattr__(name: str) -> object:
+    """What is raised when an extension of this name is loaded."""
+    raise {"Interrupts": KeyboardInterrupt, "IsOdd": OddError}.get(name, AttributeError)(
+        f"module has no attribute {name!r}"
+    )
 
 
 def entry(name: str, attribute: str) -> EntryPoint:
