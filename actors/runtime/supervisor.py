@@ -121,6 +121,8 @@ class Supervisor(Actor):
             error=repr(message.error),
             crashes=crashes,
             restart_in=round(delay, 3),
+            # Once: one that cannot start for hours says the same each time.
+            exc_info=message.error if crashes == 1 else None,
         )
         self.own(self._revive(child, delay), f"revive.{message.name}")
 

@@ -1,12 +1,16 @@
 import asyncio
+import traceback
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import CapturingLogger
 
+import actors.runtime.supervisor
 from actors.runtime import ActorCrashed, Address, BootError, Child, RestartPolicy, Unavailable
 from actors.runtime.address import State
 from support.probe import Do, Probe, Quick, fail, settle, sleeping
 from support.running import supervised
+from support.waiting import eventually
 
 
 class Named(Probe):
@@ -155,6 +159,24 @@ async def test_work_that_fails_at_boot_ends_the_boot_and_is_named() -> None:
     with pytest.raises(BootError, match="disk on fire"):
         async with supervised(child(lambda: FailsWhileStarting(3))):
             pass
+
+
+async def test_the_log_tells_once_where_an_actor_crashed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stumbles(Probe):
+        async def started(self) -> None:
+            self.own(self.stumble())
+
+        async def stumble(self) -> None:
+            raise OSError("disk on fire")
+
+    log = CapturingLogger()
+    monkeypatch.setattr(actors.runtime.supervisor, "log", log)
+    async with supervised(probe := child(Stumbles, policy=RestartPolicy(burst=1000))):
+        await eventually(lambda: probe.address.metrics.restarts >= 3)
+
+    first, second = (call.kwargs["exc_info"] for call in log.calls[:2])
+    assert "stumble" in "".join(traceback.format_exception(first))
+    assert second is None
 
 
 async def test_stopping_takes_no_longer_than_the_total_deadline() -> None:
