@@ -1,9 +1,10 @@
 """Structured logs: readable in a terminal, JSON lines elsewhere, never with a secret."""
 
+import contextlib
 import logging
 import re
 import sys
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict
@@ -34,7 +35,7 @@ def configure_logging(level: str, *, readable: bool | None = None) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS.get(level, logging.ERROR)),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Lossy(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     # Libraries log through the standard module; only what is wrong with them is of interest.
@@ -56,6 +57,21 @@ def _without_query(found: re.Match[str]) -> str:
     slash = place.find("/")
     mark = place.find("?", slash) + 1 if slash >= 0 else 0
     return f"{place[:mark]}…" if 0 < mark < len(place) else place
+
+
+class _Lossy:
+    """A file that loses what it cannot take: a full disk must not end those who tell of it."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.flush()
 
 
 class _Scrubbing(logging.Formatter):

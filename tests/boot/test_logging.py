@@ -49,6 +49,20 @@ def test_no_line_holds_a_secret_however_it_came_there(mode: str) -> None:
     assert "ffff" not in text
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_log_that_takes_no_more_ends_nobody() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", f"{PROGRAM}\nprint('went on')", "json"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            check=False,
+        )
+
+    assert done.stdout == "went on\n"
+
+
 def test_lines_tell_the_request_the_run_and_the_actor() -> None:
     line: dict[str, Any] = json.loads(told("json").splitlines()[0])
 
