@@ -11,7 +11,7 @@ from rich.console import Console
 from actors.packages.archive import SINGLE_PACKAGE, open_archive, write_archive
 from appstrate.cli.access import read_json, write_private
 from appstrate.cli.accounts import print_claim, warn_of_strangers
-from appstrate.cli.background import ensure_server
+from appstrate.cli.background import StartError, ensure_server
 from appstrate.cli.client import ApiError, Client
 from appstrate.cli.follow import follow, print_result
 from appstrate.cli.terminal import Waiting
@@ -71,10 +71,14 @@ async def _on_schedule(client: Client, agent: str, console: Console) -> None:
     )
     path = f"/api/schedules/{schedule['id']}"
     with Waiting("Waiting for a schedule to fire"):
-        async with asyncio.timeout(SCHEDULE_SECONDS):
-            while not (runs := (await client.get(f"{path}/runs"))["data"]):  # noqa: ASYNC110 - no event over HTTP
-                await asyncio.sleep(0.1)
-        await client.delete(path)
+        try:
+            async with asyncio.timeout(SCHEDULE_SECONDS):
+                while not (runs := (await client.get(f"{path}/runs"))["data"]):  # noqa: ASYNC110 - no event over HTTP
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise StartError("the schedule did not fire: the server is too busy") from None
+        finally:
+            await client.delete(path)
         run = await client.get(f"/api/runs/{runs[-1]['id']}", wait="true")
     console.print(
         f"A schedule fired at {run['started_at'][11:19]} UTC and ran it by itself: "
