@@ -33,11 +33,13 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
     encryption_active: str
 
 
-def read_keys(read: Reader, data_dir: Path, *, required: bool) -> tuple[Keys, tuple[str, ...]]:
+def read_keys(
+    read: Reader, data_dir: Path, *, required: bool, make: bool = True
+) -> tuple[Keys, tuple[str, ...]]:
     """The keys, and the names of those that were made just now.
 
-    When they are `required`, missing ones are problems; else they are made, unless the
-    environment has problems anyway.
+    When they are `required`, missing ones are problems; else they are looked for beside the data,
+    and made, unless the environment has problems anyway or they must not be.
     """
     given: dict[str, str] = {}
     for name in SECRETS:
@@ -53,7 +55,7 @@ def read_keys(read: Reader, data_dir: Path, *, required: bool) -> tuple[Keys, tu
     generated: tuple[str, ...] = ()
     if missing and not required and not read.problems:
         try:
-            kept, generated = _kept_secrets(data_dir, missing)
+            kept, generated = _kept_secrets(data_dir, missing, make=make)
         except (OSError, ValueError) as error:
             read.problem("DATA_DIR", str(error))
         else:
@@ -61,14 +63,18 @@ def read_keys(read: Reader, data_dir: Path, *, required: bool) -> tuple[Keys, tu
     active = read.matching("CONNECTION_ENCRYPTION_KEY_ID", KEY_ID) or "k1"
     encryption = _retired(read, "CONNECTION_ENCRYPTION_KEYS")
     if "CONNECTION_ENCRYPTION_KEY" in given:
-        encryption[active] = _key(
-            read, "CONNECTION_ENCRYPTION_KEY", given["CONNECTION_ENCRYPTION_KEY"]
-        )
+        key = _key(read, "CONNECTION_ENCRYPTION_KEY", given["CONNECTION_ENCRYPTION_KEY"])
+        if encryption.setdefault(active, key) != key:
+            read.problem(
+                "CONNECTION_ENCRYPTION_KEYS",
+                f"has another key by the name of the new one, {active}: give that a name of its "
+                "own, by CONNECTION_ENCRYPTION_KEY_ID",
+            )
     retired_auth = read.strict("BETTER_AUTH_SECRETS", dict[str, str])
     keys = Keys(
         auth=(given.get("AUTH_SECRET", ""), *retired_auth.values()),
-        run_tokens=tuple(given.get("RUN_TOKEN_SECRET", "").split(",")),
-        uploads=tuple(given.get("UPLOAD_SIGNING_SECRET", "").split(",")),
+        run_tokens=_ring(given.get("RUN_TOKEN_SECRET", "")),
+        uploads=_ring(given.get("UPLOAD_SIGNING_SECRET", "")),
         encryption=encryption,
         encryption_active=active,
     )
@@ -76,10 +82,14 @@ def read_keys(read: Reader, data_dir: Path, *, required: bool) -> tuple[Keys, tu
         spelled = "AUTH_SECRET" if "AUTH_SECRET" in read.variables else "BETTER_AUTH_SECRET"
         read.problem(spelled, f"needs at least {SHORTEST_SECRET} characters")
     for name in KEYRINGS:
-        ring = given[name].split(",") if name in given else []
-        if any(len(key.strip()) < SHORTEST_SECRET for key in ring):
+        ring = _ring(given[name]) if name in given else ()
+        if any(len(key) < SHORTEST_SECRET for key in ring):
             read.problem(name, f"each key needs at least {SHORTEST_SECRET} characters")
     return keys, generated
+
+
+def _ring(text: str) -> tuple[str, ...]:
+    return tuple(key.strip() for key in text.split(","))
 
 
 def _retired(read: Reader, name: str) -> dict[str, bytes]:
@@ -98,7 +108,7 @@ def _key(read: Reader, name: str, text: str) -> bytes:
 
 
 def _kept_secrets(
-    data_dir: Path, names: list[SecretName]
+    data_dir: Path, names: list[SecretName], *, make: bool
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Secrets of a development server: made once, kept privately beside its data.
 
@@ -107,6 +117,11 @@ def _kept_secrets(
     path = data_dir / "secrets.json"
     kept = _read_secrets(path) if path.exists() else {}
     fresh = tuple(name for name in names if name not in kept)
+    if fresh and not make:
+        raise ValueError(
+            f"no server of yours has its data in {data_dir}: {path.name} there lacks "
+            f"{', '.join(fresh)}; run this in the server's folder and environment"
+        )
     if fresh:
         kept |= {name: base64.b64encode(secrets.token_bytes(32)).decode() for name in fresh}
         data_dir.mkdir(parents=True, exist_ok=True)

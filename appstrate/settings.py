@@ -126,11 +126,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def read_settings(variables: Mapping[str, str]) -> Settings:
+def read_settings(variables: Mapping[str, str], *, make_secrets: bool = True) -> Settings:
     """Check every variable. Raises `SettingsError` with all that is wrong.
 
     In development secrets that are not given are made once and kept in `DATA_DIR/secrets.json`;
-    their names are in `generated`.
+    their names are in `generated`. Where they must not be made, that is wrong too.
     """
     read = Reader(variables)
     production = read.choice("APP_ENV", ("development", "production", "test"), "NODE_ENV")
@@ -149,7 +149,8 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         why = "must begin with http://: runs reach this server itself, which speaks no TLS"
         read.problem("PLATFORM_API_URL", why)
     storage = Path(read.text("FS_STORAGE_PATH", str(data_dir / "storage"))).expanduser()
-    keys, generated = read_keys(read, data_dir, required=production == "production")
+    required = production == "production"
+    keys, generated = read_keys(read, data_dir, required=required, make=make_secrets)
     access, claim = read_access(read, keys)
     inline_limits: InlineLimits = read.strict("INLINE_RUN_LIMITS", InlineLimits)
     settings = Settings(

@@ -20,6 +20,8 @@ IS_EMPTY = (
     "WHERE c.relkind = 'r' AND n.nspname = 'public'"
 )
 
+IS_OURS = "SELECT to_regclass('schema_migrations') IS NOT NULL"
+
 
 class BackupError(Exception):
     """It could not be done; the message says why."""
@@ -29,8 +31,15 @@ Database = EmbeddedSettings | ExternalSettings
 
 
 async def dump(database: Database, file: Path) -> None:
-    """Write all that is in a database to a file, in the custom format of `pg_dump`."""
+    """Write all that is in a database to a file, in the custom format of `pg_dump`.
+
+    A database that holds nothing of a server is refused: somebody would take it for a backup.
+    """
+    if isinstance(database, EmbeddedSettings) and not (database.root / "pgdata").exists():
+        raise BackupError(f"there is no database in {database.root}")
     async with _reached(database) as (target, environment):
+        if (await _ask(environment, IS_OURS, target)) != "t":
+            raise BackupError("the database holds nothing of a server: is it the right one?")
         await _run(
             environment, "pg_dump", "--format=custom", "--no-owner", f"--file={file}", *target
         )
@@ -39,8 +48,7 @@ async def dump(database: Database, file: Path) -> None:
 async def restore(database: Database, file: Path) -> None:
     """Fill an empty database from a dump, wholly or not at all."""
     async with _reached(database) as (target, environment):
-        empty = await _run(environment, "psql", "--no-psqlrc", "-Atc", IS_EMPTY, *target)
-        if empty.strip() != "t":
+        if (await _ask(environment, IS_EMPTY, target)) != "t":
             raise BackupError("the database is not empty: a backup is restored into an empty one")
         await _run(
             environment,
@@ -96,6 +104,10 @@ def _apart(url: str) -> tuple[str, str | None]:
     if not colon:
         return url, None
     return parts._replace(netloc=name + at + host).geturl(), unquote(password)
+
+
+async def _ask(environment: Mapping[str, str], query: str, target: list[str]) -> str:
+    return (await _run(environment, "psql", "--no-psqlrc", "-Atc", query, *target)).strip()
 
 
 async def _run(environment: Mapping[str, str], program: str, *arguments: str) -> str:

@@ -24,14 +24,13 @@ async def back_up(settings: Settings, target: Path) -> None:
     The server may run meanwhile. The database comes first: files that are added later belong to
     nothing in it, which harms nobody. It is complete, or not there.
     """
-    _check_free(target)
+    _check(target, settings.storage.root)
     unfinished = target.with_name(target.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         unfinished.mkdir(mode=0o700, parents=True)
         await dump(settings.database, unfinished / DATABASE)
-        if settings.storage.root.exists():
-            await asyncio.to_thread(_copy_tree, settings.storage.root, unfinished / STORAGE)
+        await asyncio.to_thread(_copy_tree, settings.storage.root, unfinished / STORAGE)
         if (secrets := settings.data_dir / SECRETS).exists():
             shutil.copy2(secrets, unfinished / SECRETS)
         about = {"made_at": datetime.now(UTC).isoformat(), "version": version("appstrate")}
@@ -51,15 +50,17 @@ async def bring_back(settings: Settings, source: Path) -> None:
     kept, secrets = source / SECRETS, settings.data_dir / SECRETS
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     await restore(settings.database, source / DATABASE)
+    if kept.exists():  # before what may take long and fail: without them the database is lost
+        shutil.copy2(kept, secrets)
     if (source / STORAGE).exists():
         await asyncio.to_thread(_copy_tree, source / STORAGE, settings.storage.root)
-    if kept.exists():
-        shutil.copy2(kept, secrets)
 
 
-def _check_free(target: Path) -> None:
+def _check(target: Path, storage: Path) -> None:
     if target.exists():
         raise BackupError(f"{target} is there already")
+    if not storage.exists():
+        raise BackupError(f"there is no {storage}: run this in the server's folder and environment")
 
 
 def _copy_tree(source: Path, target: Path) -> None:

@@ -94,7 +94,7 @@ def backup(
     from appstrate.environment import read_environment
     from appstrate.settings import read_settings
 
-    settings = read_settings(read_environment())
+    settings = read_settings(read_environment(), make_secrets=False)
     try:
         with Waiting(f"Copying {settings.data_dir}"):
             asyncio.run(back_up(settings, target))

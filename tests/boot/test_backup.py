@@ -91,6 +91,7 @@ async def test_an_external_database_is_backed_up_and_restored_by_its_url(
     taken = appstrate("backup", str(backup), data=server.data, DATABASE_URL=first)
     assert taken.returncode == 0, taken.stderr
     taken_again = appstrate("backup", str(backup), data=server.data, DATABASE_URL=first)
+    empty = appstrate("backup", str(tmp_path / "empty"), data=server.data, DATABASE_URL=second)
     over = appstrate("restore", str(backup), data=elsewhere, DATABASE_URL=first)
     brought = appstrate("restore", str(backup), data=elsewhere, DATABASE_URL=second)
     assert brought.returncode == 0, brought.stderr
@@ -101,7 +102,8 @@ async def test_an_external_database_is_backed_up_and_restored_by_its_url(
     await moved.stop()
 
     assert [org["id"] for org in orgs] == [owner.org["id"]]
-    assert (taken_again.returncode, over.returncode) == (1, 1)
+    assert (taken_again.returncode, over.returncode, empty.returncode) == (1, 1, 1)
+    assert "holds nothing of a server" in empty.stderr
     assert "is there already" in taken_again.stderr
     assert "the database is not empty" in over.stderr
 
@@ -119,3 +121,25 @@ def test_what_cannot_be_restored_is_told(tmp_path: Path, source: str, words: str
     assert refused.returncode == 1
     assert words in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_no_backup_is_made_of_what_is_no_server(tmp_path: Path) -> None:
+    """As by a timer that starts in another folder: an empty backup would be taken for one."""
+    data, target = tmp_path / "data", tmp_path / "backup"
+    nothing = appstrate("backup", str(target), data=data)
+    left = list(tmp_path.iterdir())
+    data.mkdir()
+    names = ("AUTH_SECRET", "RUN_TOKEN_SECRET", "UPLOAD_SIGNING_SECRET")
+    key = base64.b64encode(b"k" * 32).decode()
+    kept = dict.fromkeys(names, "s" * 16) | {"CONNECTION_ENCRYPTION_KEY": key}
+    (data / "secrets.json").write_text(json.dumps(kept))
+    no_files = appstrate("backup", str(target), data=data)
+    (data / "storage").mkdir()
+    no_database = appstrate("backup", str(target), data=data)
+
+    assert [nothing.returncode, no_files.returncode, no_database.returncode] == [1, 1, 1]
+    assert f"no server of yours has its data in {data}" in nothing.stderr
+    assert f"there is no {data / 'storage'}" in no_files.stderr
+    assert f"there is no database in {data / 'postgres'}" in no_database.stderr
+    assert left == []
+    assert not target.exists()

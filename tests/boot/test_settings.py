@@ -192,7 +192,7 @@ def test_retired_keys_are_kept_for_reading(tmp_path: Path) -> None:
             "CONNECTION_ENCRYPTION_KEY_ID": "k2",
             "CONNECTION_ENCRYPTION_KEYS": json.dumps({"k1": old}),
             "BETTER_AUTH_SECRETS": json.dumps({"k0": "old secret"}),
-            "RUN_TOKEN_SECRET": "n" * 16 + "," + "o" * 16,
+            "RUN_TOKEN_SECRET": "n" * 16 + ", " + "o" * 16,
         }
         | {k: v for k, v in SECRETS.items() if k != "RUN_TOKEN_SECRET"}
     )
@@ -201,6 +201,26 @@ def test_retired_keys_are_kept_for_reading(tmp_path: Path) -> None:
     assert settings.keys.encryption_active == "k2"
     assert settings.keys.auth == ("a" * 32, "old secret")
     assert settings.keys.run_tokens == ("n" * 16, "o" * 16)
+
+
+def test_a_new_key_needs_a_name_of_its_own(tmp_path: Path) -> None:
+    old = json.dumps({"k1": base64.b64encode(b"o" * 32).decode()})
+    given = SECRETS | {"DATA_DIR": str(tmp_path), "CONNECTION_ENCRYPTION_KEYS": old}
+    found = problems(given)
+
+    assert "CONNECTION_ENCRYPTION_KEY_ID" in found["CONNECTION_ENCRYPTION_KEYS"]
+    same = given | {"CONNECTION_ENCRYPTION_KEYS": json.dumps({"k1": KEY})}
+    assert read_settings(same).keys.encryption == {"k1": b"k" * 32}
+
+
+def test_secrets_are_not_made_for_who_only_looks_for_them(tmp_path: Path) -> None:
+    variables = {"DATA_DIR": str(tmp_path / "data")}
+    with pytest.raises(SettingsError, match="DATA_DIR: no server of yours"):
+        read_settings(variables, make_secrets=False)
+    assert not (tmp_path / "data").exists()
+
+    made = read_settings(variables)
+    assert read_settings(variables, make_secrets=False).keys == made.keys
 
 
 def test_only_a_server_that_nobody_else_reaches_may_reach_itself(tmp_path: Path) -> None:
