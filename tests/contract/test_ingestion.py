@@ -26,11 +26,12 @@ PEOPLE = """
 """
 
 
-@pytest.fixture
-async def records(pool: Pool) -> RunRecords:
+@pytest.fixture(params=[pytest.param(PostgresRunRecords, id="postgres")])
+async def records(request: pytest.FixtureRequest, pool: Pool) -> RunRecords:
     async with pool.connection() as connection:
         await connection.execute(PEOPLE)
-    return PostgresRunRecords(pool)
+    kept: RunRecords = request.param(pool)
+    return kept
 
 
 async def send(

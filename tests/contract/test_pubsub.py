@@ -1,13 +1,24 @@
 """What every PubSub promises."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
-from actors.pubsub import Lagged, Publish, PubSub, Subscribe, Unsubscribe, subscription
+from actors.pubsub import (
+    Lagged,
+    Publish,
+    PubSub,
+    Subscribe,
+    Unsubscribe,
+    everywhere_topic,
+    here_topic,
+    subscription,
+)
 from actors.runtime import Address, Event
 from support.running import running
+from support.waiting import eventually
 
 
 class Said(Event, frozen=True, kw_only=True):
@@ -20,8 +31,14 @@ class Said(Event, frozen=True, kw_only=True):
 
 
 @pytest.fixture(params=[pytest.param("local_pubsub", id="local")])
-async def pubsub(request: pytest.FixtureRequest) -> AsyncIterator[Address[PubSub]]:
-    async with running(request.getfixturevalue(request.param)) as address:
+def factory(request: pytest.FixtureRequest) -> Callable[[], PubSub]:
+    made: Callable[[], PubSub] = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture
+async def pubsub(factory: Callable[[], PubSub]) -> AsyncIterator[Address[PubSub]]:
+    async with running(factory) as address:
         yield address
 
 
@@ -89,8 +106,8 @@ async def test_publishing_to_nobody_is_fine(pubsub: Address[PubSub]) -> None:
     await pubsub.ask(Publish(event=Said(text="anyone?")))
 
 
-async def test_subscriptions_end_when_the_bus_stops(request: pytest.FixtureRequest) -> None:
-    async with running(request.getfixturevalue("local_pubsub")) as address:
+async def test_subscriptions_end_when_the_bus_stops(factory: Callable[[], PubSub]) -> None:
+    async with running(factory) as address:
         subscribed = await address.ask(Subscribe(topics=frozenset({"here"})))
 
     assert [event async for event in subscribed] == []
@@ -104,3 +121,33 @@ async def test_a_cancelled_reader_loses_no_event(pubsub: Address[PubSub]) -> Non
         await pubsub.ask(Publish(event=Said(text="kept")))
 
         assert await heard(events, 1) == ["kept"]
+
+
+async def test_an_event_is_heard_under_its_kind_once_here_and_once_everywhere(
+    pubsub: Address[PubSub],
+) -> None:
+    here, everywhere = here_topic(Said), everywhere_topic(Said)
+    async with (
+        subscription(pubsub, here) as by_kind,
+        subscription(pubsub, everywhere, "elsewhere") as of_all,
+    ):
+        await pubsub.ask(Publish(event=Said(text="a", where=())))
+        await pubsub.ask(Publish(event=Said(text="b", where=("elsewhere",))))
+
+        assert await heard(by_kind, 2) == ["a", "b"]
+        assert await heard(of_all, 2) == ["a", "b"]
+
+
+async def test_after_a_crash_old_subscriptions_have_ended_and_new_ones_hear(
+    pubsub: Address[PubSub],
+) -> None:
+    old = await pubsub.ask(Subscribe(topics=frozenset({"here"})))
+    await pubsub.ask(Publish(event=Said(text="before")))
+    crash: Any = object()
+    pubsub.tell(crash)
+    await eventually(lambda: pubsub.metrics.restarts == 1 and pubsub.state == "running")
+
+    async with subscription(pubsub, "here") as new:
+        await pubsub.ask(Publish(event=Said(text="after")))
+        assert await heard(new, 1) == ["after"]
+    assert [event.text async for event in old if isinstance(event, Said)] == ["before"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -22,8 +22,14 @@ from support.running import running
 
 
 @pytest.fixture(params=[pytest.param("local_storage", id="local")])
-async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Address[Storage]]:
-    async with running(request.getfixturevalue(request.param)) as address:
+def factory(request: pytest.FixtureRequest) -> Callable[[], Storage]:
+    made: Callable[[], Storage] = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture
+async def storage(factory: Callable[[], Storage]) -> AsyncIterator[Address[Storage]]:
+    async with running(factory) as address:
         yield address
 
 
@@ -271,8 +277,7 @@ async def test_a_blob_being_read_survives_its_replacement(storage: Address[Stora
     assert await blob.read() == b"old" * 200_000
 
 
-async def test_blobs_survive_a_restart(request: pytest.FixtureRequest) -> None:
-    factory = request.getfixturevalue("local_storage")
+async def test_blobs_survive_a_restart(factory: Callable[[], Storage]) -> None:
     async with running(factory) as first:
         await put(first, "k", b"kept")
     async with running(factory) as second:
