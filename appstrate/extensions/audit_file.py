@@ -39,7 +39,10 @@ class AuditFile(Extension):
         return cls(at.pubsub, Path(settings.path).expanduser())
 
     async def open(self) -> None:
-        await asyncio.to_thread(_append, self._path, b"")  # a path of no use is told at once
+        try:
+            await asyncio.to_thread(_append, self._path, b"")
+        except OSError as error:  # told at once, and by its name
+            raise OSError(f"EXTENSION_AUDIT_FILE_PATH: {error}") from error
 
     @on(RunChanged)
     async def write(self, event: RunChanged) -> None:

@@ -306,6 +306,21 @@ def test_the_shipped_extension_is_an_entry_point() -> None:
     assert issubclass(shipped.load(), Extension)
 
 
+async def test_a_path_the_shipped_extension_cannot_use_is_named(tmp_path: Path) -> None:
+    at, path = new_addresses(), tmp_path / "missing" / "runs.jsonl"
+    settings = ExtensionSettings(variables={"EXTENSION_AUDIT_FILE_PATH": str(path)})
+    shipped = entry_points(group="appstrate.extensions", name="audit-file")
+    host = Child(
+        address=at.extension_host,
+        factory=lambda: InstalledExtensions(settings, at, shipped, RestartPolicy(burst=0)),
+    )
+    async with supervised(Child(address=at.pubsub, factory=LocalPubSub), host):
+        (found,) = await at.extension_host.ask(ListExtensions())
+
+    assert "EXTENSION_AUDIT_FILE_PATH" in str(found.reason)
+    assert str(path) in str(found.reason)
+
+
 async def test_the_shipped_extension_and_the_page_of_administrators(tmp_path: Path) -> None:
     file = tmp_path / "runs.jsonl"
     variables = {

@@ -1,6 +1,7 @@
 """What machines and administrators read of how the server is."""
 
 import asyncio
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from actors.queue import AddJob, FailJob, NewJob, TakeJob
 from appstrate.boot import Server, serving
 from appstrate.http.metrics import LoopLag, family
+from appstrate.paths import ROOT
 from appstrate.settings import read_settings
 from support.api import Answer, Api, new_user
 from support.fake_model import Fail, FakeModel, Say
@@ -72,6 +74,15 @@ async def test_everything_that_is_counted_is_told_in_the_format_of_prometheus(
     assert scrape("process_resident_memory_bytes") > 10_000_000
     assert scrape("appstrate_event_loop_lag_seconds") >= 0
     assert b"secret-in-a-path" not in answer.body
+
+
+async def test_what_the_documentation_watches_is_told(server: Server) -> None:
+    page = (ROOT / "docs" / "operating.md").read_text()
+    watched = set(re.findall(r"appstrate_\w+", page))
+    told = re.findall(r"# TYPE (\w+)", (await Api(server.url).get("/metrics")).body.decode())
+
+    assert len(watched) > 5
+    assert watched <= set(told)
 
 
 async def test_ends_of_runs_are_counted(server: Server, owner: Api, fake: FakeModel) -> None:
