@@ -1,5 +1,6 @@
 """Who is let in while the server starts, serves, drains and stops."""
 
+import asyncio
 from collections.abc import Callable
 
 from aiohttp import web
@@ -15,12 +16,14 @@ class Gate:
     """Nobody is let in before everything runs, nor once the actors stop.
 
     In between, while it drains, the server takes on no new work: what reads is answered, and what
-    runs send is taken, for they are waited for. What has no end of its own is ended.
+    runs send is taken, for they are waited for. What has no end of its own is ended. Once the gate
+    has closed for good it is `over`: who waits for something is told what there is.
     """
 
     def __init__(self) -> None:
         self.closed: str | None = "starting"
         self.draining = False
+        self.over = asyncio.Event()
         self._draining: list[Callable[[], None]] = []
 
     def open(self) -> None:
@@ -38,6 +41,7 @@ class Gate:
         """Let no more in."""
         self.drain()
         self.closed = "shutting_down"
+        self.over.set()
 
     def on_drain(self, end: Callable[[], None]) -> None:
         """Call `end` when the server begins to drain."""

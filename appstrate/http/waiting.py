@@ -11,6 +11,7 @@ from actors.events import run_topic
 from actors.pubsub import subscription
 from actors.runs import ReadRun, Run
 from appstrate.http.call import Call
+from appstrate.http.gate import GATE
 from appstrate.http.stream import is_gone
 
 POLL_SECONDS = 2.0
@@ -40,7 +41,9 @@ WAITERS: web.AppKey[Waiters] = web.AppKey("waiters", Waiters)
 
 
 async def read_run(call: Call, seconds: float) -> Run:
-    """A run, once it has ended or `seconds` are over; at once when its reader waits too often."""
+    """A run, once it has ended, `seconds` are over, or the server is about to end; at once when
+    its reader waits too often.
+    """
     caller = call.caller
     read = ReadRun(caller=caller, run=call.run)
     if seconds == 0:
@@ -54,14 +57,17 @@ async def read_run(call: Call, seconds: float) -> Run:
 async def _wait(call: Call, read: ReadRun, seconds: float) -> Run:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
+    over = call.request.app[GATE].over
     async with subscription(call.at.pubsub, run_topic(call.run)) as events:
         run = await call.at.run_log.ask(read)
         while not run.ended and (left := deadline - loop.time()) > 0:
-            if is_gone(call.request):
+            if is_gone(call.request) or over.is_set():
                 break
             # An event may be lost: the database is asked again now and then all the same.
-            waking = asyncio.ensure_future(anext(events, None))
-            await asyncio.wait((waking,), timeout=min(POLL_SECONDS, left))
-            waking.cancel()
+            waking = [asyncio.ensure_future(each) for each in (anext(events, None), over.wait())]
+            first = asyncio.FIRST_COMPLETED
+            await asyncio.wait(waking, timeout=min(POLL_SECONDS, left), return_when=first)
+            for each in waking:
+                each.cancel()
             run = await call.at.run_log.ask(read)
     return run

@@ -52,6 +52,7 @@ async def test_a_server_that_stops_waits_for_its_runs(tmp_path: Path, fake: Fake
         await eventually(lambda: fake.requests_of(name))
         waits = (await owner.launch(agent, {"modelId": "demo"})).json["id"]
         stream = asyncio.ensure_future(stream_of(owner, live))
+        polling = asyncio.ensure_future(owner.get(f"/api/runs/{waits}?wait=55"))
         await asyncio.sleep(0.3)
         os.kill(server.pid, signal.SIGTERM)
         await draining(server.url)
@@ -67,8 +68,11 @@ async def test_a_server_that_stops_waits_for_its_runs(tmp_path: Path, fake: Fake
         assert (again.status, again.code) == (503, "shutting_down")
         reading = await owner.get(f"/api/runs/{waits}")
         assert (reading.status, reading.json["status"]) == (200, "pending")
+        assert not polling.done()
         held.go.set()
         assert await server.wait() == 0
+        polled = await polling
+        assert (polled.status, polled.json["status"]) == (200, "pending")
 
         await server.start()
         owner.url = server.url
