@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ log = structlog.get_logger("storage")
 
 CHUNK = 256 * 1024
 UNFINISHED = ".unfinished"
+LEFT_SECONDS = 3600.0
 MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # What an operator has to see to, and may while the server runs.
@@ -59,7 +61,7 @@ class LocalStorage(Storage):
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         unfinished.mkdir(exist_ok=True, mode=0o700)
         for left in unfinished.iterdir():
-            left.unlink()
+            _remove_if_left(left)
 
     async def put(self, message: PutBlob) -> int:
         unfinished = self._root / UNFINISHED / secrets.token_hex(16)
@@ -114,6 +116,13 @@ def _create(path: Path) -> IO[bytes]:
 
 def _remove(path: Path) -> None:
     path.unlink()
+
+
+def _remove_if_left(path: Path) -> None:
+    """Remove what a dead server left; another one that shares the folder may be writing."""
+    with contextlib.suppress(*MISSING):
+        if path.stat().st_ctime < time.time() - LEFT_SECONDS:
+            path.unlink()
 
 
 async def _write(file: IO[bytes], body: Body) -> int:

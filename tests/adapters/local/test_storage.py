@@ -1,7 +1,9 @@
 """What is true of blobs as files alone."""
 
+import asyncio
 import errno
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +37,10 @@ async def test_a_full_disk_is_told_and_leaves_nothing(
         assert await (await storage.ask(OpenBlob(key="k"))).read() == b"old"
 
 
-async def test_what_a_dead_server_left_unfinished_is_removed(tmp_path: Path) -> None:
+async def test_what_a_dead_server_left_unfinished_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.local.storage.LEFT_SECONDS", -60.0)
     unfinished = tmp_path / ".unfinished"
     unfinished.mkdir()
     (unfinished / "half").write_bytes(b"half")
@@ -83,3 +88,23 @@ async def test_files_are_their_servers_alone(
 
     assert root.stat().st_mode & 0o077 == 0
     assert {(root / "folder" / name).stat().st_mode & 0o777 for name in ("k", "copy")} == {0o600}
+
+
+async def test_a_server_that_starts_leaves_alone_what_another_is_writing(tmp_path: Path) -> None:
+    begun, other_is_up = asyncio.Event(), asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"first "
+        begun.set()
+        await other_is_up.wait()
+        yield b"second"
+
+    settings = LocalStorageSettings(root=tmp_path)
+    async with running(lambda: LocalStorage(settings)) as one:
+        writing = asyncio.ensure_future(one.ask(PutBlob(key="k", body=body())))
+        await begun.wait()
+        async with running(lambda: LocalStorage(settings)) as another:
+            other_is_up.set()
+            await writing
+            blob = await another.ask(OpenBlob(key="k"))
+            assert await blob.read() == b"first second"
