@@ -91,8 +91,11 @@ def _socket_of_running(root: Path) -> str | None:
     except FileNotFoundError:
         return None
     except BlockingIOError:
-        lines = (root / "pgdata" / "postmaster.pid").read_text().splitlines()
-        return lines[4]
+        try:
+            return (root / "pgdata" / "postmaster.pid").read_text().splitlines()[4]
+        except (FileNotFoundError, IndexError):
+            why = f"the server over {root} is just starting or stopping: try again in a moment"
+            raise BackupError(why) from None
     return None
 
 

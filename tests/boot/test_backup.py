@@ -1,6 +1,7 @@
 """A backup is what can be restored: taken while the server runs, brought back in another place."""
 
 import base64
+import fcntl
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from adapters.postgres.backup import BackupError, dump
+from adapters.postgres.settings import EmbeddedSettings
 from support.api import new_owner
 from support.fake_model import Say, fake_model
 from support.packages import agent_archive, agent_manifest
@@ -121,6 +124,16 @@ def test_what_cannot_be_restored_is_told(tmp_path: Path, source: str, words: str
     assert refused.returncode == 1
     assert words in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+async def test_a_server_that_is_just_starting_is_told(tmp_path: Path) -> None:
+    (tmp_path / "pgdata").mkdir()
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for known in ("", "123\n"):
+            with pytest.raises(BackupError, match="just starting or stopping"):
+                await dump(EmbeddedSettings(root=tmp_path), tmp_path / "dump")
+            (tmp_path / "pgdata" / "postmaster.pid").write_text(known)
 
 
 def test_no_backup_is_made_of_what_is_no_server(tmp_path: Path) -> None:
