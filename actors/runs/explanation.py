@@ -98,6 +98,7 @@ def explain(evidence: Evidence) -> Explanation:
             exit=ending.exit if ending else None,
             events={line.event or "" for line in evidence.lines},
             model=run.model_label or "the model",
+            unlaunched=run.schedule_id is not None and run.completed_at == run.started_at,
         )
     )
     return Explanation(

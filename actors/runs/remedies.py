@@ -28,7 +28,10 @@ ANSWERED = re.compile(r"the model API answered (\d{3})")
 
 
 class Symptoms(msgspec.Struct, frozen=True, kw_only=True):
-    """What a diagnosis is made of. `events` are the names of the telling lines of the log."""
+    """What a diagnosis is made of. `events` are the names of the telling lines of the log.
+
+    `unlaunched` is the failed run of a schedule whose launch was refused.
+    """
 
     status: str
     error: str
@@ -37,6 +40,7 @@ class Symptoms(msgspec.Struct, frozen=True, kw_only=True):
     exit: Exit | None
     events: set[str]
     model: str
+    unlaunched: bool = False
 
     @property
     def last(self) -> ModelCall | None:
@@ -166,6 +170,13 @@ RULES: Sequence[Rule] = (
         "The run used up its time.",
         "Raise `timeout` in the agent's manifest (its ceiling is PLATFORM_RUN_LIMITS), choose a "
         "quicker model, or give the agent less to do at once.",
+    ),
+    Rule(
+        "launch_refused",
+        lambda s: s.unlaunched,
+        "The schedule was due, but could not launch its run: {error}",
+        "Mend what it says: in the agent, its model, or the schedule (`appstrate schedules edit`). "
+        "`appstrate schedules run` tries it at once, `appstrate schedules pause` ends that.",
     ),
     Rule(
         "out_of_memory",

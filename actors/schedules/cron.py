@@ -27,6 +27,17 @@ PRESETS = {
     "@hourly": "0 * * * *",
 }
 LONGEST = 200
+# What a field may hold, under the name it has in CronSim's messages.
+PARTS = {
+    "second": "0-59",
+    "minute": "0-59",
+    "hour": "0-23",
+    "day-of-month": "1-31, L or LW",
+    "month": "1-12 or JAN-DEC",
+    "day-of-week": "0-7, SUN-SAT, 5L or FRI#2",
+}
+NEVER = "is never due: no day fits it"
+FORMS = "*, lists (1,2), ranges upwards (1-5) and steps (*/5)"
 
 
 def fires(expression: str, zone: str, after: datetime) -> Iterator[datetime]:
@@ -80,8 +91,10 @@ def _problem(expression: str, zone: str, now: datetime) -> str | None:
         if preset == "@reboot":
             what = "cannot be @reboot, for a start of the server is no time of day"
         return f"{what}: there are {', '.join(PRESETS)}"
+    if len(expression) > LONGEST:
+        return f"is too long: {LONGEST} characters at most"
     fields = _fields(expression).split()
-    if len(fields) not in (5, 6) or len(expression) > LONGEST:
+    if len(fields) not in (5, 6):
         return (
             f"must have five fields (minute hour day month weekday), or six with seconds in "
             f"front, not {len(fields)}"
@@ -89,10 +102,31 @@ def _problem(expression: str, zone: str, now: datetime) -> str | None:
     try:
         due = next_fire(expression, zone, now)
     except CronSimError as error:
-        return f"cannot be understood: {str(error).lower()}"
+        return _misread(fields, str(error), now)
     except (AssertionError, ValueError, TypeError, IndexError):
         return "cannot be understood"
-    return None if due is not None else "is never due: no day fits it"
+    return None if due is not None else NEVER
+
+
+def _misread(fields: list[str], error: str, now: datetime) -> str:
+    """What is wrong with an expression, from CronSim's message, which names the field."""
+    name = error.removeprefix("Bad ")
+    parts = list(PARTS)[-len(fields) :]
+    if name not in parts:
+        return f"cannot be understood: {error.lower()}"
+    if name == "day-of-month" and _is_day(fields[-3], now):
+        return NEVER
+    found = fields[parts.index(name)]
+    return f"cannot be understood: {found!r} is no {name}, which is {PARTS[name]}, with {FORMS}"
+
+
+def _is_day(field: str, now: datetime) -> bool:
+    """Whether the days of some month are meant, be it another month than was said."""
+    try:
+        CronSim(f"0 0 {field} * *", now)
+    except CronSimError:
+        return False
+    return True
 
 
 def _fields(expression: str) -> str:
@@ -116,6 +150,10 @@ def _near_zone(name: str) -> str | None:
     wanted = name.strip().lower().replace(" ", "_")[:50]
     zones = {zone.lower(): zone for zone in sorted(_known_zones())}
     cities = {lower.rpartition("/")[2]: zone for lower, zone in zones.items() if "/" in lower}
+    if wanted in zones:
+        return zones[wanted]
+    if name.isupper() or any(each.isdigit() for each in name):
+        return None  # an abbreviation or an offset: what is nearly the same may be far away
     for known in (zones, cities):
         if near := get_close_matches(wanted, known, n=1, cutoff=0.8):
             return known[near[0]]
@@ -124,7 +162,8 @@ def _near_zone(name: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _known_zones() -> frozenset[str]:
-    return frozenset(available_timezones()) | {"UTC"}
+    # Where one is, a machine may have a zone of its own: no other has the same.
+    return frozenset(available_timezones()) - {"localtime"}
 
 
 def _zone(name: str) -> ZoneInfo:

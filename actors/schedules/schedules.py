@@ -14,11 +14,14 @@ from actors.notifications import NotificationRecords, recipient
 from actors.packages import Packages, ResolveAgent
 from actors.packages.manifest import parameters
 from actors.runs import Launcher, PlanRun, RunPlan, ScheduledFire, Wish
-from actors.runtime import Actor, Address, Lane, NotFound, Rejected, Request
+from actors.runtime import Actor, Address, Lane, NotFound, Refusal, Rejected, Request
 from actors.schedules.cron import check_cron, next_fire, preview
 from actors.schedules.records import Fire, Schedule, ScheduleRecords
 from actors.schedules.rules import MisfirePolicy, OverlapPolicy
 from actors.schemas import is_file_field
+
+# What a launch calls otherwise than a schedule does.
+SPELT = {"modelId": "model_id_override", "proxyId": "proxy_id_override"}
 
 
 class ActorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,7 +89,11 @@ class ReadSchedule(Request["Schedules", Schedule], frozen=True, kw_only=True):
 
 
 class ChangeSchedule(Request["Schedules", Schedule], frozen=True, kw_only=True):
-    """Change a schedule, as carefully as it was made. Enabling one forgets why it was disabled."""
+    """Change a schedule. Enabling one forgets why it was disabled.
+
+    What it launches is checked, as when it was made, if that changes or the schedule is enabled by
+    it: one that cannot be launched any more can be paused, moved and renamed nevertheless.
+    """
 
     caller: Caller
     schedule: ScheduleId
@@ -216,18 +223,22 @@ class Schedules(Actor):
             updated_at=now,
             actor_name=None,
         )
-        return await self._records.add(await self._checked(caller, fresh, message.spec))
+        made = self._with(fresh, message.spec)
+        await self._check_launch(caller, made)
+        return await self._records.add(made)
 
     async def _change(self, message: ChangeSchedule) -> Schedule:
         before = await self._read(message.caller, message.schedule)
-        after = await self._checked(message.caller, before, message.changes)
+        after = self._with(before, message.changes)
+        if (after.enabled and not before.enabled) or _launched(after) != _launched(before):
+            await self._check_launch(message.caller, after)
         changed = await self._records.change(after)
         if changed is None:
             raise _unknown()
         return replace(changed, unread_count=before.unread_count)
 
-    async def _checked(self, caller: Caller, before: Schedule, changes: ScheduleWish) -> Schedule:
-        """A schedule with changes, if it can be launched as it would be."""
+    def _with(self, before: Schedule, changes: ScheduleWish) -> Schedule:
+        """A schedule with changes, and when it is due next. Refuses times that are none."""
         given = {
             name: value for name, value in asdict(changes).items() if value is not msgspec.UNSET
         }
@@ -238,7 +249,6 @@ class Schedules(Actor):
                 given.setdefault("connection_overrides", None)
         after = replace(before, **given)
         check_cron(after.cron_expression, after.timezone, self._now())
-        await self._check_launch(caller, after)
         if not after.enabled:
             return replace(after, next_run_at=None)
         due = next_fire(after.cron_expression, after.timezone, self._now())
@@ -260,8 +270,9 @@ class Schedules(Actor):
             )
         try:
             await self._launcher.ask(_planning(await self._actor(schedule, caller), schedule))
-        except Rejected as refusal:
+        except Refusal as refusal:
             if refusal.code != "model_not_configured":  # that may well be mended before it fires
+                refusal.param = SPELT.get(refusal.param or "", refusal.param)
                 raise
 
     async def _plan(self, message: PlanSchedule) -> RunPlan:
@@ -320,6 +331,11 @@ def wish_of(schedule: Schedule) -> Wish:
         connections=schedule.connection_overrides or {},
         dependencies=schedule.dependency_overrides or {},
     )
+
+
+def _launched(schedule: Schedule) -> tuple[object, ...]:
+    """All that a schedule says of its runs."""
+    return acting_for(schedule), schedule.version_override, wish_of(schedule)
 
 
 def _planning(actor: Caller, schedule: Schedule) -> PlanRun:

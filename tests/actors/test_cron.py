@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -163,6 +166,54 @@ def test_a_zone_that_is_nearly_right_is_named(zone: str, meant: str) -> None:
 def test_a_zone_that_is_nothing_like_one_gets_an_example() -> None:
     with pytest.raises(Rejected, match="such as Europe/Paris"):
         check_cron("@daily", "Olympus Mons", NOW)
+
+
+@pytest.mark.parametrize(
+    "zone", ["CEST", "AEST", "WEST", "PST", "GMT+2", "UTC+02:00", "Etc/GMT+15"]
+)
+def test_an_abbreviation_or_an_offset_is_taken_for_no_other(zone: str) -> None:
+    with pytest.raises(Rejected, match="such as Europe/Paris"):
+        check_cron("@daily", zone, NOW)
+
+
+def test_the_zone_of_this_machine_is_none_of_the_database() -> None:
+    with pytest.raises(Rejected, match="no time zone"):
+        check_cron("@daily", "localtime", NOW)
+
+
+def test_zones_are_known_where_the_machine_has_none() -> None:
+    asked = (
+        "from datetime import UTC, datetime\n"
+        "from actors.schedules.cron import check_cron, preview\n"
+        "check_cron('@daily', 'Europe/Paris', datetime(2026, 5, 2, tzinfo=UTC))\n"
+        "print(preview('@daily', 'UTC', datetime(2026, 5, 2, tzinfo=UTC), 1))\n"
+    )
+    bare = os.environ | {"PYTHONTZPATH": ""}
+    command = [sys.executable, "-c", asked]
+    said = subprocess.run(command, env=bare, capture_output=True, text=True, check=False)
+
+    assert "2026, 5, 3" in said.stdout, said.stderr
+
+
+@pytest.mark.parametrize(
+    ("expression", "told"),
+    [
+        ("60 * * * *", "'60' is no minute, which is 0-59"),
+        ("0 60 * * * *", "'60' is no minute"),
+        ("99 0 * * * *", "'99' is no second"),
+        ("0 0 * * FRI-MON", "'FRI-MON' is no day-of-week.*ranges upwards"),
+        ("0 0 15W * *", "'15W' is no day-of-month, which is 1-31, L or LW"),
+        ("0 0 1 1 * 2030", "'2030' is no day-of-week"),
+        ("0 0 30 2 *", "never due"),
+        ("0 0 31 4,6 ?", "never due"),
+        ("0 " * 150, "too long"),
+        (f"{','.join(map(str, range(60)))} {','.join(map(str, range(24)))} * * *", "too long"),
+        ("0 0 * *", "five fields"),
+    ],
+)
+def test_what_is_wrong_with_an_expression_is_told(expression: str, told: str) -> None:
+    with pytest.raises(Rejected, match=told):
+        check_cron(expression, "UTC", NOW)
 
 
 def test_reboot_is_refused_in_words() -> None:

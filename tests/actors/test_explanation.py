@@ -81,6 +81,7 @@ def symptoms(**fields: Any) -> Symptoms:
         ("out_of_memory", {"exit": Exit(code=1, tail=["MemoryError"])}),
         ("server_stopped", {"error": "Server restarted while run was in progress."}),
         ("server_stopped", {"error": "The server was stopped while the run was active."}),
+        ("launch_refused", {"unlaunched": True, "error": "storage quota exceeded"}),
         ("credential_refused", {"calls": [call(401, "bad key")]}),
         ("credential_refused", {"error": "the model API answered 401: bad key"}),
         ("model_unknown", {"calls": [call(404, "no such model")]}),

@@ -107,7 +107,7 @@ async def test_a_model_that_is_not_there_is_refused(owner: Api, fake: FakeModel)
 
     answer = await owner.post(f"/api/agents/{agent}/schedules", body)
 
-    assert answer.status == 404
+    assert (answer.status, answer.json["param"]) == (404, "model_id_override")
 
 
 async def test_an_agent_that_takes_files_cannot_be_scheduled(owner: Api) -> None:
@@ -146,6 +146,26 @@ async def test_any_key_of_the_application_reads_schedules(owner: Api, fake: Fake
     for path in (*paths, f"{paths[-1]}/runs"):
         assert (await key.get(path)).status == 200, path
     assert (await key.delete(paths[-1])).status == 403
+
+
+async def test_one_that_cannot_be_launched_any_more_can_still_be_paused(
+    owner: Api, fake: FakeModel
+) -> None:
+    agent = await ready(owner, fake)
+    model = (await owner.new_model(fake, fake.script("gone", Say("Done."))))["id"]
+    made = await schedule(owner, agent, model_id_override=model)
+    path = f"/api/schedules/{made['id']}"
+    assert (await owner.delete(f"/api/models/{model}")).status == 204
+
+    paused = await owner.put(path, {"enabled": False, "name": "Later", "timezone": "UTC"})
+    resumed = await owner.put(path, {"enabled": True})
+    other = await owner.put(path, {"input": {"unknown": 1}})
+    mended = await owner.put(path, {"enabled": True, "model_id_override": None})
+
+    assert (paused.status, paused.json["enabled"], paused.json["name"]) == (200, False, "Later")
+    assert (resumed.status, resumed.json["param"]) == (404, "model_id_override")
+    assert (other.status, other.json["param"]) == (404, "model_id_override")
+    assert (mended.status, mended.json["enabled"]) == (200, True)
 
 
 async def test_a_deleted_schedule_is_gone(owner: Api, fake: FakeModel) -> None:
@@ -187,6 +207,8 @@ async def test_a_refused_fire_leaves_a_failed_run_with_the_reason(
     await owner.put(f"/api/schedules/{made['id']}", {"enabled": False})
     assert "model" in run["error"]
     assert run["completed_at"] is not None
+    why = (await owner.get(f"/api/runs/{run['id']}/why")).json
+    assert (why["cause"], "schedules edit" in why["remedy"]) == ("launch_refused", True)
     fires = (await owner.get(f"/api/schedules/{made['id']}/fires")).json["data"]
     assert any(f["state"] == "refused" and f["runId"] == run["id"] for f in fires)
     assert (await owner.get(f"/api/schedules/{made['id']}")).json["unread_count"] >= 1

@@ -105,7 +105,10 @@ async def read_schedule(call: Call) -> Schedule:
     refuses={409: "conflict"},
 )
 async def change_schedule(call: Call, body: ScheduleChanges) -> Schedule:
-    """Change what is given, and leave the rest."""
+    """Change what is given, and leave the rest.
+
+    What would never launch is refused when that is changed, or when the schedule is enabled.
+    """
     message = ChangeSchedule(caller=call.caller, schedule=_schedule(call), changes=body)
     changed = await call.at.schedules.ask(message)
     call.at.scheduler.tell(LookAgain())
