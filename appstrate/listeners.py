@@ -1,6 +1,7 @@
 """Where the server listens: for its clients, and for its runs on this machine alone."""
 
 import contextlib
+import errno
 import socket
 from urllib.parse import urlsplit
 
@@ -17,6 +18,10 @@ from appstrate.sidecar.proxy import ModelProxy
 from appstrate.sidecar.upstream import LocalUpstreams
 
 BACKLOG = 1024
+WAYS_OUT = {
+    errno.EADDRINUSE: "stop what listens there, or choose another PORT",
+    errno.EADDRNOTAVAIL: "set HOST to an address of this machine",
+}
 
 
 class PortInUseError(Exception):
@@ -53,10 +58,9 @@ def bind(settings: Settings) -> socket.socket:
         ) from None
     except OSError as error:
         listening.close()
-        raise PortInUseError(
-            f"cannot listen on {settings.host}:{settings.port} ({error.strerror}): "
-            "stop what listens there, or choose another PORT"
-        ) from None
+        where = f"{settings.host}:{settings.port}"
+        way = WAYS_OUT.get(error.errno or 0, "choose another PORT")
+        raise PortInUseError(f"cannot listen on {where} ({error.strerror}): {way}") from None
     return listening
 
 

@@ -36,11 +36,14 @@ def user_file() -> Path:
 
 
 def find_url(url: str | None) -> str:
-    """The server to talk to: as told, else as its record or the last login says."""
+    """The server to talk to: as told, else the one that runs here, else that of the last login.
+
+    So one that was stopped is still the one that is meant, and found not to answer.
+    """
     told = url or os.environ.get("APPSTRATE_URL")
     if told:
         return _checked(told.strip())
-    for path in (data_dir() / "server.json", user_file()):
+    for path in (data_dir() / "server.json", *_logins()):
         if found := read_json(path).get("url"):
             return str(found)
     return DEFAULT_URL
@@ -72,7 +75,8 @@ def find_access(url: str | None) -> Access:
         return Access(url=where, api_key=str(kept["apiKey"]))
     raise AccessError(
         f"there is no API key for {where}: run `appstrate login`, or set APPSTRATE_API_KEY; "
-        "`appstrate demo` starts a server to try things with"
+        "`appstrate demo` starts a server to try things with, whose key is found in the folder it "
+        "was started in"
     )
 
 
@@ -95,13 +99,18 @@ def find_login(where: str) -> dict[str, Any]:
 def login_file(where: str) -> Path | None:
     """The file of the last login to a server, the demo's or the user's own."""
     record = data_dir() / "server.json"
-    for path in sorted((data_dir() / "cli.json", user_file()), key=_written, reverse=True):
+    for path in _logins():
         kept = read_json(path)
         # The demo's server may have come back on another port.
         here = path.parent == data_dir() and _same(read_json(record).get("url"), where)
         if kept.get("apiKey") and (here or _same(kept.get("url"), where)):
             return path
     return None
+
+
+def _logins() -> list[Path]:
+    """Where logins are kept, the last one first."""
+    return sorted((data_dir() / "cli.json", user_file()), key=_written, reverse=True)
 
 
 def _written(path: Path) -> float:

@@ -54,9 +54,9 @@ def login(
 
 
 def claim(
-    name: Annotated[str, typer.Option(prompt="Your name")],
-    email: Annotated[str, typer.Option(prompt="E-mail")],
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+    name: Annotated[str | None, typer.Option(help="Yours; asked for on a terminal.")] = None,
+    email: Annotated[str | None, typer.Option(help="Likewise.")] = None,
+    password: Annotated[str | None, typer.Option(help="Likewise, twice.")] = None,
     token: Annotated[
         str | None, typer.Option(help="The claim token; else this folder's server's own.")
     ] = None,
@@ -67,10 +67,15 @@ def claim(
     from appstrate.cli.access import find_url, user_file, write_private
 
     where = find_url(url)
-    owner = {"token": token or _own_token(), "name": name, "email": email, "password": password}
+    owner = {
+        "name": name or ask("Your name", "--name"),
+        "email": email or ask("E-mail", "--email"),
+        "password": password or ask("Password", "--password", hidden=True, twice=True),
+        "token": token or _own_token(),
+    }
     kept = run_work(_claim(where, owner), "Claiming the platform")
     write_private(user_file(), kept)
-    told = f"{where} is yours: signed in as {safe(email)}; the key is in {user_file()}"
+    told = f"{where} is yours: signed in as {safe(owner['email'])}; the key is in {user_file()}"
     tell(without_secrets(kept), told, as_json=as_json)
 
 
@@ -104,11 +109,11 @@ def as_user(
     return run_work(within())
 
 
-def ask(what: str, otherwise: str, *, hidden: bool = False) -> str:
+def ask(what: str, otherwise: str, *, hidden: bool = False, twice: bool = False) -> str:
     """Something that only whoever types knows. Fails where nobody types."""
     if not sys.stdin.isatty():
         fail(f"there is nobody to ask for {what.lower()}: pass {otherwise}", 2)
-    return str(typer.prompt(what, hide_input=hidden))
+    return str(typer.prompt(what, hide_input=hidden, confirmation_prompt=twice))
 
 
 def without_secrets(kept: dict[str, Any]) -> dict[str, Any]:

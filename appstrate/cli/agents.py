@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from appstrate.cli.inputs import types_of
 from appstrate.cli.output import print_json, safe, show_rows
 from appstrate.cli.terminal import (
     AsJson,
@@ -77,7 +78,7 @@ def _print_fields(title: str, schema: dict[str, Any] | None) -> None:
     if fields:
         console.print(title)
     for name, about in fields.items():
-        kind = about.get("type", "any") if isinstance(about, dict) else "any"
+        kind = " or ".join(types_of(about)) or "any"
         told = about.get("description", "") if isinstance(about, dict) else ""
         must = ", required" if name in required else ""
         console.print(f"  {safe(name)} ({safe(kind)}{must}) {safe(told)}".rstrip())

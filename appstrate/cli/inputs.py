@@ -3,12 +3,14 @@
 import json
 import mimetypes
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
-from appstrate.cli.terminal import agent_parts, fail, path
+from appstrate.cli.terminal import agent_parts, errors, fail, path
 
 if TYPE_CHECKING:
     from appstrate.cli.client import Client
@@ -29,12 +31,19 @@ HOW = "write name=value, a JSON object, @file.json, or -"
 async def typed_input(
     client: "Client", agent: str, version: str | None, values: list[str]
 ) -> dict[str, Any]:
-    """An input whose pairs are what the agent's schema wants: `count=3` a number, if it counts."""
+    """An input whose pairs are what the agent's schema wants: `count=3` a number, if it counts.
+
+    A name the agent does not know is told, for it is taken all the same.
+    """
     said = read_input(values)
     pairs = {value.partition("=")[0] for value in values if _is_pair(value)}
     if not pairs:
         return said
     schema = await _schema(client, agent, version)
+    if schema is None:
+        return said
+    for name in sorted(pairs - schema.keys()):
+        errors.print(Text(f"{agent} knows no input {name}: it takes {_listed(schema)}", "yellow"))
     return {
         name: _converted(value, schema.get(name)) if name in pairs else value
         for name, value in said.items()
@@ -71,35 +80,51 @@ def read_files(files: list[str]) -> list[tuple[str, Path]]:
 async def send_files(
     client: "Client", agent: str, version: str | None, files: list[tuple[str, Path]]
 ) -> dict[str, Any]:
-    """Upload files; the input that names them, in a list where the agent takes many."""
+    """Upload files; the input that names them, in a list where the agent takes many.
+
+    Fails on a name that takes none, which would be given their addresses as a text.
+    """
+    from actors.documents import as_object
+    from actors.schemas import is_file_field
+
     if not files:
         return {}
-    schema = await _schema(client, agent, version)
+    found = await _schema(client, agent, version)
+    schema = found or {}
+    taken = [name for name, field in schema.items() if is_file_field(as_object(field))]
+    for name, file in files:
+        if found is not None and name not in taken:
+            told = f"{agent} takes no file as {name}: as files it takes {_listed(taken)}"
+            fail(f"--file {name}={file}: {told}", 2)
     sent: dict[str, list[str]] = {}
     for name, file in files:
         mime = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         sent.setdefault(name, []).append(await client.send_file(file, mime))
     return {
-        name: uris if len(uris) > 1 or "array" in _types(schema.get(name)) else uris[0]
+        name: uris if len(uris) > 1 or "array" in types_of(schema.get(name)) else uris[0]
         for name, uris in sent.items()
     }
 
 
-async def _schema(client: "Client", agent: str, version: str | None) -> dict[str, Any]:
-    """The fields an agent takes; none when that cannot be told: then the launch will say why."""
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+async def _schema(client: "Client", agent: str, version: str | None) -> dict[str, Any] | None:
+    """The fields an agent takes; None when that cannot be told: then the launch will say why."""
     from appstrate.cli.client import RefusedError
 
     query = {"version": version} if version else {}
     try:
         found = await client.get(path("packages", "agents", *agent_parts(agent)), **query)
     except RefusedError:
-        return {}
+        return None
     return dict(((found.get("input") or {}).get("schema") or {}).get("properties") or {})
 
 
 def _converted(text: object, field: object) -> object:
     """Text, or what it is in JSON where a field takes no text."""
-    types = _types(field)
+    types = types_of(field)
     if not types or "string" in types:
         return text
     try:
@@ -108,7 +133,8 @@ def _converted(text: object, field: object) -> object:
         return text  # which the server refuses, and tells what the field takes
 
 
-def _types(field: object) -> list[str]:
+def types_of(field: object) -> list[str]:
+    """The types a field of a JSON schema names."""
     kind = field.get("type") if isinstance(field, dict) else None
     return [kind] if isinstance(kind, str) else list(kind or [])
 

@@ -61,6 +61,7 @@ def add_key(
     body |= {"expiresAt": expires} if expires else {}
 
     async def work(client: "Client") -> dict[str, Any]:
+        await _check_scopes(client, scopes or [])
         return dict(await client.post("/api/api-keys", body))
 
     made = as_user(url, email, password, work)
@@ -92,3 +93,15 @@ def _state(key: dict[str, Any]) -> str:
     if key["revokedAt"]:
         return "revoked"
     return f"until {key['expiresAt'][:10]}" if key["expiresAt"] else "valid"
+
+
+async def _check_scopes(client: "Client", wanted: list[str]) -> None:
+    """Refuse scopes one cannot give, which the server leaves out of a key."""
+    from appstrate.cli.client import ApiError
+
+    if not wanted:
+        return
+    grantable = (await client.get("/api/api-keys/available-scopes"))["data"]
+    if unknown := [scope for scope in wanted if scope not in grantable]:
+        told = ", ".join(grantable)
+        raise ApiError(f"there is no scope {', '.join(unknown)} to give; there are {told}")

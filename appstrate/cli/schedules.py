@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from appstrate.cli.inputs import Values, typed_input
+from appstrate.cli.models import find_model
 from appstrate.cli.output import local, print_fields, print_json, print_rows, show_rows, tell
 from appstrate.cli.terminal import (
     AsJson,
@@ -31,7 +32,16 @@ Overlaps = Annotated[
         help="Whether to leave a time out while the run before it is active.",
     ),
 ]
-Model = Annotated[str | None, typer.Option(help="A model's id, instead of the agent's.")]
+Misses = Annotated[
+    bool | None,
+    typer.Option(
+        "--make-up/--skip-missed",
+        help="Whether one run makes up for all times the server missed.",
+    ),
+]
+Model = Annotated[
+    str | None, typer.Option(help="A model's name or id, instead of the agent's; '' for that.")
+]
 FIRES = {"fired": "green", "refused": "red", "skipped": "yellow"}
 
 
@@ -76,6 +86,7 @@ def add(
     name: Name = None,
     model: Model = None,
     skip_overlaps: Overlaps = None,
+    make_up: Misses = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
@@ -84,7 +95,7 @@ def add(
     Example: `appstrate schedules add @me/report '0 7 * * MON' -z Europe/Paris -i topic=week`
     """
     body = {"cron_expression": cron, "timezone": timezone}
-    body |= _said(name, model, skip_overlaps)
+    body |= _said(name, model, skip_overlaps, make_up)
     made = run_work(_send(url, agent, body, values, None))
     tell(made, f"Made [bold]{made['id']}[/], {_due(made)}", as_json=as_json)
 
@@ -98,11 +109,12 @@ def edit(
     name: Name = None,
     model: Model = None,
     skip_overlaps: Overlaps = None,
+    make_up: Misses = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
     """Change what is said of a schedule; the rest stays. An input is replaced as a whole."""
-    body = _said(name, model, skip_overlaps)
+    body = _said(name, model, skip_overlaps, make_up)
     body |= {"cron_expression": cron} if cron else {}
     body |= {"timezone": timezone} if timezone else {}
     if not (body or values):
@@ -174,10 +186,14 @@ def remove(schedule: ScheduleId, as_json: AsJson = False, url: Url = None) -> No
     tell({"id": schedule, "removed": True}, "Removed.", as_json=as_json)
 
 
-def _said(name: str | None, model: str | None, skip_overlaps: bool | None) -> dict[str, Any]:
+def _said(
+    name: str | None, model: str | None, skip_overlaps: bool | None, make_up: bool | None
+) -> dict[str, Any]:
     said: dict[str, Any] = {"name": name, "model_id_override": model}
     if skip_overlaps is not None:
         said["overlap_policy"] = "skip" if skip_overlaps else "allow"
+    if make_up is not None:
+        said["misfire_policy"] = "once" if make_up else "skip"
     return {field: value for field, value in said.items() if value is not None}
 
 
@@ -194,6 +210,8 @@ async def _send(
             where = path("schedules", schedule)
             if values:
                 agent = str((await client.get(where))["packageId"])
+        if model := body.get("model_id_override"):
+            body["model_id_override"] = await find_model(client, model)
         if values and agent:
             body["input"] = await typed_input(client, agent, None, values)
         if schedule is not None:

@@ -11,12 +11,15 @@ from appstrate.cli.terminal import AsJson, Waiting, command_name, console, error
 
 def serve() -> None:
     """Serve, in the foreground, until ^C."""
+    import asyncio
+
     import uvloop
 
     from actors.runtime import BootError
     from appstrate.boot import Server
     from appstrate.boot import serve as serve_until_stopped
     from appstrate.cli.accounts import print_claim, warn_of_strangers
+    from appstrate.cli.background import running_server
     from appstrate.environment import read_environment
     from appstrate.listeners import PortInUseError
     from appstrate.logging import configure_logging
@@ -37,7 +40,11 @@ def serve() -> None:
 
     try:
         uvloop.run(serve_until_stopped(settings, started))
-    except (BootError, PortInUseError, RuntimeError, OSError) as error:
+    except PortInUseError as error:
+        if url := asyncio.run(running_server(settings.data_dir)):
+            fail(f"a server runs here already, at {url}: `{command_name()} stop` stops it")
+        fail(str(error))
+    except (BootError, RuntimeError, OSError) as error:
         fail(str(error))
 
 

@@ -3,14 +3,17 @@
 import asyncio
 import io
 import json
+import os
 import re
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from appstrate.cli.access import write_private
 from appstrate.cli.follow import print_line, print_result
 from appstrate.cli.output import plain
 from appstrate.cli.why import print_why
@@ -134,6 +137,60 @@ def test_a_server_that_is_not_there_is_told(shell: Shell) -> None:
 
     assert said.returncode == 1
     assert "is the server running?" in said.stderr
+
+
+def test_a_server_that_was_stopped_is_still_the_one_that_is_meant(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, XDG_CONFIG_HOME=str(tmp_path / "config"))
+    here, elsewhere = (
+        {"url": f"http://127.0.0.1:{port}", "apiKey": "ask_" + "0" * 48} for port in (9, 10)
+    )
+    kept, login = tmp_path / "data/cli.json", tmp_path / "config/appstrate/cli.json"
+    write_private(login, elsewhere)
+    write_private(kept, here)
+    os.utime(login, (1, 1))
+    stopped = shell("runs")
+    os.utime(kept, (0, 0))
+    away = shell("runs")
+
+    assert "cannot reach http://127.0.0.1:9 " in stopped.stderr
+    assert "cannot reach http://127.0.0.1:10 " in away.stderr
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_second_server_of_a_folder_names_the_first(shell: Shell) -> None:
+    url = json.loads((shell.folder / "data" / "server.json").read_text())["url"]
+    said = shell("serve", PORT=url.rpartition(":")[2])
+
+    assert said.returncode == 1
+    assert f"a server runs here already, at {url}: " in said.stderr
+    assert " stop` stops it" in said.stderr
+
+
+def test_a_host_that_is_elsewhere_is_told(tmp_path: Path) -> None:
+    said = Shell(tmp_path)("serve", HOST="192.0.2.1", PORT="0")
+
+    assert said.returncode == 1
+    assert "set HOST to an address of this machine" in said.stderr
+
+
+@pytest.mark.usefixtures("demo")
+def test_the_readmes_agent_is_made_and_run_as_it_says(shell: Shell, tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    section = readme.partition("## An agent of your own")[2].partition("```sh\n")[2]
+    (tmp_path / "appstrate").write_text(f'#!/bin/sh\nexec {sys.executable} -m appstrate "$@"\n')
+    (tmp_path / "appstrate").chmod(0o755)
+    typed = subprocess.run(
+        ["sh", "-ec", section.partition("```")[0]],
+        cwd=shell.folder,
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert typed.returncode == 0, typed.stderr
+    assert "@me/my-agent 1.0.0 (agent) is good." in typed.stdout
+    assert "success" in typed.stdout
 
 
 @pytest.mark.usefixtures("demo")
@@ -284,7 +341,7 @@ def test_schedules_are_made_shown_and_paused(shell: Shell) -> None:
     assert "due " in shell("schedules", "resume", schedule).stdout
     wrong = shell("schedules", "preview", "0 0 30 2 *")
     assert wrong.returncode == 1
-    assert "bad day-of-month" in wrong.stderr
+    assert "is never due" in wrong.stderr
     assert shell("schedules", "remove", schedule).stdout == "Removed.\n"
     assert shell("schedules", "fires", schedule).returncode == 1
 

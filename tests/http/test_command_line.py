@@ -59,9 +59,7 @@ def test_every_command_explains_itself_and_answers_programs(name: str) -> None:
     assert command.help
     options = {option for parameter in command.params for option in parameter.opts}
     assert "--json" in options or name in FOR_PEOPLE
-    assert all(
-        p.help for p in command.params if p.name not in {"help", "name", "email", "password"}
-    )
+    assert all(p.help for p in command.params if p.name != "help")
 
 
 @pytest.mark.parametrize("subject", LISTS)
@@ -94,6 +92,21 @@ async def test_an_input_is_what_the_agent_takes(
     assert run["input"] == {"topic": "bees", "pages": 3}
     assert shown["input"] == {"topic": "ants", "pages": 1}
     assert (wrong.exit_code, "input.pages" in wrong.stderr) == (1, True)
+
+
+async def test_a_name_the_agent_does_not_know_is_told(typed: Keyboard, owner: Api) -> None:
+    fields = {"topic": {"type": "string"}, "pages": {"type": ["integer", "null"]}}
+    agent = await owner.new_agent(
+        "knows", input={"schema": {"type": "object", "properties": fields}}
+    )
+    shown = ("run", agent, "--model", "demo", "--no-wait")
+    said = await typed(*shown, "-i", "topic=bees", "-i", "pges=3")
+    file = await typed(*shown, "-i", "topic=bees", "--file", f"topic={__file__}")
+
+    assert said.exit_code == 0
+    assert "knows no input pges: it takes topic, pages" in said.stderr
+    assert (file.exit_code, "takes no file as topic" in file.stderr) == (2, True)
+    assert "pages (integer or null)" in await typed.told("agents", "show", agent)
 
 
 async def test_files_go_in_and_documents_come_out(
@@ -237,6 +250,30 @@ async def test_schedules_and_webhooks_are_changed(typed: Keyboard, owner: Api) -
     assert "disabled" in await typed.told("webhooks")
 
 
+async def test_schedules_take_models_by_name_and_say_what_becomes_of_missed_times(
+    typed: Keyboard, owner: Api, fake: FakeModel
+) -> None:
+    model = await owner.new_model(fake, fake.script("named", Say("Hi.")), label="Mine")
+    agent = await owner.new_agent("named")
+    made = await typed.json("schedules", "add", agent, "@yearly", "--model", "Mine", "--make-up")
+    changed = await typed.json(
+        "schedules", "edit", made["id"], "--model", "demo", "--skip-missed", "--name", "Yearly"
+    )
+
+    assert (made["model_id_override"], made["misfire_policy"]) == (model["id"], "once")
+    assert (changed["model_id_override"], changed["misfire_policy"]) == ("demo", "skip")
+
+
+async def test_a_scope_there_is_none_of_makes_no_key(typed: Keyboard) -> None:
+    wrong = await typed("keys", "add", "ci", "--scope", "agents:run", "--scope", "agent:read")
+    made = await typed.json("keys", "add", "ci", "--scope", "agents:run")
+
+    assert wrong.exit_code == 1
+    assert "no scope agent:read to give; there are agents:configure, " in wrong.stderr
+    assert made["scopes"] == ["agents:run"]
+    assert len((await typed.json("keys"))["data"]) == 2
+
+
 async def test_a_server_tells_how_it_is(typed: Keyboard, owner: Api) -> None:
     told = await typed.told("status")
     away = await typed("status", APPSTRATE_URL="http://127.0.0.1:9")
@@ -256,9 +293,10 @@ async def test_a_key_that_counts_no_more_says_what_to_do(typed: Keyboard) -> Non
 
 
 async def test_nobody_is_asked_where_nobody_types(typed: Keyboard) -> None:
-    said = await typed("login")
+    for command in ("login", "claim"):
+        said = await typed(command, *(["--name", "Ada"] if command == "claim" else []))
 
-    assert (said.exit_code, "pass --email" in said.stderr) == (2, True)
+        assert (said.exit_code, "pass --email" in said.stderr) == (2, True)
 
 
 def test_only_the_last_column_is_cut_at_a_terminals_edge(monkeypatch: pytest.MonkeyPatch) -> None:
