@@ -7,7 +7,7 @@ every hour or more often keep their rhythm.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
@@ -27,6 +27,7 @@ PRESETS = {
     "@hourly": "0 * * * *",
 }
 LONGEST = 200
+SIX = 6
 # What a field may hold, under the name it has in CronSim's messages.
 PARTS = {
     "second": "0-59",
@@ -45,8 +46,16 @@ def fires(expression: str, zone: str, after: datetime) -> Iterator[datetime]:
 
     Expression and zone are those `check_cron` accepted.
     """
-    for due in CronSim(_fields(expression), after.astimezone(_zone(zone))):
-        yield due.astimezone(UTC)
+    fields = _fields(expression).split()
+    before = after.replace(second=0, microsecond=0) - timedelta(seconds=1)
+    # Changes of the clock are handled in expressions of five fields alone.
+    minutes = CronSim(" ".join(fields[-5:]), before.astimezone(_zone(zone)))
+    seconds = sorted(CronSim(" ".join(fields), after).seconds) if len(fields) == SIX else [0]
+    for minute in minutes:
+        for second in seconds:
+            due = minute.astimezone(UTC) + timedelta(seconds=second)
+            if due > after:  # an hour that comes twice is counted from its first time
+                yield due
 
 
 @lru_cache(maxsize=1024)
@@ -94,7 +103,7 @@ def _problem(expression: str, zone: str, now: datetime) -> str | None:
     if len(expression) > LONGEST:
         return f"is too long: {LONGEST} characters at most"
     fields = _fields(expression).split()
-    if len(fields) not in (5, 6):
+    if len(fields) not in (5, SIX):
         return (
             f"must have five fields (minute hour day month weekday), or six with seconds in "
             f"front, not {len(fields)}"

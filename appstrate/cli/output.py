@@ -41,7 +41,7 @@ def show_rows(
     if as_json:
         print_json(page)
     elif page["data"]:
-        print_rows(head.split(), rows)
+        print_rows([name.replace("_", " ") for name in head.split()], rows)
         if page.get("hasMore"):
             console.print("[dim]… and more[/]")
     else:
@@ -59,7 +59,7 @@ def print_rows(
     table = [[_cell(value) for value in row] for row in rows]
     used = [n for n in range(len(head)) if any(row[n].plain for row in table)]
     if "".join(head).strip():
-        table.insert(0, [Text(name.replace("_", " "), "bold") for name in head])
+        table.insert(0, [Text(name, "bold") for name in head])
     widths = [max(row[n].cell_len for row in table) for n in used]
     before = sum(widths[:-1]) + 2 * len(widths[:-1])
     for row in table:

@@ -69,6 +69,35 @@ def due(expression: str, zone: str, after: str, count: int) -> list[str]:
         ),
         # Autumn: 02:00 becomes 01:30 on April 5, at 15:00 UTC on April 4.
         ("45 1 * * *", "Australia/Lord_Howe", "2026-04-03T20:00", ["04-04 14:45", "04-05 15:15"]),
+        (
+            "0 * * * *",
+            "Australia/Lord_Howe",
+            "2026-04-04T13:30",
+            ["04-04 14:00", "04-04 15:30", "04-04 16:30"],
+        ),
+        (
+            "0 * * * *",
+            "America/New_York",
+            "2026-03-08T05:30",
+            ["03-08 06:00", "03-08 07:00", "03-08 08:00"],
+        ),
+        # With seconds the same.
+        ("0 30 2 * * *", "Europe/Paris", "2026-03-27T12:00", ["03-28 01:30", "03-29 01:00"]),
+        ("0 30 2 * * *", "Europe/Paris", "2026-10-24T12:00", ["10-25 00:30", "10-26 01:30"]),
+        ("0 30 2 * * *", "America/New_York", "2026-03-07T12:00", ["03-08 07:00", "03-09 06:30"]),
+        ("0 30 1 * * *", "America/New_York", "2026-10-31T12:00", ["11-01 05:30", "11-02 06:30"]),
+        ("0 15 2 * * *", "Australia/Lord_Howe", "2026-10-02T20:00", ["10-03 15:30", "10-04 15:15"]),
+        ("0 45 1 * * *", "Australia/Lord_Howe", "2026-04-03T20:00", ["04-04 14:45", "04-05 15:15"]),
+        (
+            "0 0 * * * *",
+            "Europe/Paris",
+            "2026-10-24T23:30",
+            ["10-25 00:00", "10-25 01:00", "10-25 02:00"],
+        ),
+        # The second time of an hour that comes twice: what ran the first time is over.
+        ("30 2 * * *", "Europe/Paris", "2026-10-25T01:15", ["10-26 01:30", "10-27 01:30"]),
+        ("30 1 * * *", "America/New_York", "2026-11-01T06:00", ["11-02 06:30"]),
+        ("45 1 * * *", "Australia/Lord_Howe", "2026-04-04T15:05", ["04-05 15:15"]),
         # No change of the clock.
         ("0 7 * * 1", "UTC", "2026-05-02T08:00", ["05-04 07:00", "05-11 07:00"]),
         ("0 0 29 2 *", "UTC", "2026-01-01T00:00", ["02-29 00:00"]),
@@ -101,8 +130,24 @@ def test_six_fields_begin_with_seconds() -> None:
     assert [each.second for each in found] == [20, 40, 0]
 
 
+def test_seconds_go_on_within_a_minute_and_from_minute_to_minute() -> None:
+    started = datetime(2026, 3, 29, 0, 59, 59, 500_000, tzinfo=UTC)
+    found = preview("10,50 30 2 * * *", "Europe/Paris", started, 3)
+    again = next_fire("10,50 30 2 * * *", "Europe/Paris", found[0])
+
+    assert [f"{each:%d %H:%M:%S}" for each in found] == [
+        "29 01:00:10",
+        "29 01:00:50",
+        "30 00:30:10",
+    ]
+    assert again == found[1]
+
+
 @pytest.mark.parametrize("zone", ["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "UTC"])
-@pytest.mark.parametrize("expression", ["0 * * * *", "*/7 * * * *", "30 2 * * *", "*/10 0 * * * *"])
+@pytest.mark.parametrize(
+    "expression",
+    ["0 * * * *", "*/7 * * * *", "30 2 * * *", "*/10 0 * * * *", "5,35 30 2 * * *", "0 45 1 * * *"],
+)
 def test_due_times_around_every_change_ascend_and_none_comes_twice(
     expression: str, zone: str
 ) -> None:
@@ -113,6 +158,17 @@ def test_due_times_around_every_change_ascend_and_none_comes_twice(
             if each.month != month:
                 break
             previous = each
+
+
+@pytest.mark.parametrize("zone", ["Europe/Paris", "America/New_York", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("expression", ["30 2 * * *", "45 1 * * *", "0 45 1 * * *", "5 */2 * * *"])
+def test_whenever_one_asks_the_next_due_time_is_ahead(expression: str, zone: str) -> None:
+    for day in ((3, 8), (3, 29), (4, 4), (10, 3), (10, 25), (11, 1)):
+        for minutes in range(0, 24 * 60, 20):
+            asked = datetime(2026, *day, tzinfo=UTC) + timedelta(minutes=minutes)
+            found = next_fire(expression, zone, asked)
+            assert found is not None
+            assert found > asked
 
 
 def test_asking_again_from_a_due_time_gives_the_next_one() -> None:

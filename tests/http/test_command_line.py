@@ -236,7 +236,7 @@ async def test_schedules_and_webhooks_are_changed(typed: Keyboard, owner: Api) -
         "schedules", "edit", made["id"], "--cron", "@weekly", "--skip-overlaps"
     )
     nothing = await typed("schedules", "edit", made["id"])
-    zone = await typed.told("schedules", "preview", "0 7 * * MON", "-z", "Europe/Paris")
+    zone = await typed.told("schedules", "preview", "0 7 * * MON", "-z", "America/New_York")
     hook = await typed.json("webhooks", "add", "http://localhost:9/hook", "-e", "run.failed")
     edited = await typed.json("webhooks", "edit", hook["id"], "--disable", "--summary")
 
@@ -245,6 +245,7 @@ async def test_schedules_and_webhooks_are_changed(typed: Keyboard, owner: Api) -
     assert changed["name"] == "[red]Mine"
     assert "[red]Mine" in await typed.told("schedules")
     assert (nothing.exit_code, "say what to change" in nothing.stderr) == (2, True)
+    assert zone.startswith("America/New_York  ")
     assert zone.count("07:00:00") >= 5
     assert (edited["enabled"], edited["payloadMode"]) == (False, "summary")
     assert "disabled" in await typed.told("webhooks")
