@@ -99,7 +99,8 @@ class ScheduleRecords(Protocol):
         ...
 
     async def change(self, schedule: Schedule) -> Schedule | None:
-        """Write what can be changed of a schedule. None when it is gone.
+        """Write what can be changed of a schedule. None when it is gone, or was changed meanwhile:
+        when it is not as old any more as `updated_at` says.
 
         Its next due time changes only with its times. One that has come and has no row yet is
         skipped then, and rows of such as have not come are removed. When the schedule is disabled,

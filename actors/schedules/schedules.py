@@ -91,8 +91,9 @@ class ReadSchedule(Request["Schedules", Schedule], frozen=True, kw_only=True):
 class ChangeSchedule(Request["Schedules", Schedule], frozen=True, kw_only=True):
     """Change a schedule. Enabling one forgets why it was disabled.
 
-    What it launches is checked, as when it was made, if that changes or the schedule is enabled by
-    it: one that cannot be launched any more can be paused, moved and renamed nevertheless.
+    Of changes made at once each keeps what the others change. What is launched is checked, as when
+    the schedule was made, if that changes or it is enabled: one that cannot be launched any more
+    can be paused, moved and renamed nevertheless.
     """
 
     caller: Caller
@@ -228,14 +229,13 @@ class Schedules(Actor):
         return await self._records.add(made)
 
     async def _change(self, message: ChangeSchedule) -> Schedule:
-        before = await self._read(message.caller, message.schedule)
-        after = self._with(before, message.changes)
-        if (after.enabled and not before.enabled) or _launched(after) != _launched(before):
-            await self._check_launch(message.caller, after)
-        changed = await self._records.change(after)
-        if changed is None:
-            raise _unknown()
-        return replace(changed, unread_count=before.unread_count)
+        while True:  # once more whenever another was quicker
+            before = await self._read(message.caller, message.schedule)
+            after = self._with(before, message.changes)
+            if (after.enabled and not before.enabled) or _launched(after) != _launched(before):
+                await self._check_launch(message.caller, after)
+            if (changed := await self._records.change(after)) is not None:
+                return replace(changed, unread_count=before.unread_count)
 
     def _with(self, before: Schedule, changes: ScheduleWish) -> Schedule:
         """A schedule with changes, and when it is due next. Refuses times that are none."""

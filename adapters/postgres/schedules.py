@@ -151,12 +151,12 @@ class PostgresScheduleRecords:
     async def change(self, schedule: Schedule) -> Schedule | None:
         async with self._pool.transaction() as connection:
             await _hold_due(connection, schedule.org_id, schedule.id)
-            await connection.execute(
+            changed = await connection.fetchval(
                 f"""
                 WITH before AS (
                     SELECT *, (cron_expression, timezone, enabled) <> ($4, $5, $6) AS moves
                     FROM schedules WHERE org_id = $1 AND application_id = $2 AND id = $3
-                    FOR UPDATE
+                        AND updated_at = ${len(CHANGEABLE) + 9} FOR UPDATE
                 ), come AS (
                     INSERT INTO schedule_fires (schedule_id, due_at, state, reason)
                     SELECT id, next_run_at, 'skipped', $8 FROM before
@@ -168,13 +168,16 @@ class PostgresScheduleRecords:
                 UPDATE schedules s SET {ASSIGNMENTS}, updated_at = now(),
                     cron_expression = $4, timezone = $5, enabled = $6,
                     next_run_at = CASE WHEN before.moves THEN $7 ELSE s.next_run_at END
-                FROM before WHERE s.id = before.id
+                FROM before WHERE s.id = before.id RETURNING s.id
                 """,
                 *(schedule.org_id, schedule.application_id, schedule.id),
                 *(schedule.cron_expression, schedule.timezone, schedule.enabled),
                 *(schedule.next_run_at, "skipped: the schedule was changed at that moment"),
                 *(getattr(schedule, name) for name in CHANGEABLE),
+                schedule.updated_at,
             )
+            if changed is None:
+                return None
             if not schedule.enabled:
                 await _skip_due(connection, schedule, "skipped: the schedule was disabled")
         return await self.schedule(schedule.org_id, schedule.application_id, schedule.id)

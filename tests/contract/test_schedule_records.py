@@ -156,6 +156,18 @@ async def test_a_change_that_moves_no_due_time_loses_none(records: ScheduleRecor
     assert (changed.name, changed.next_run_at) == ("x", NOON)
 
 
+async def test_a_change_of_what_was_changed_meanwhile_is_not_written(
+    records: ScheduleRecords,
+) -> None:
+    schedule = await minutely(records)
+    paused = await records.change(replace(schedule, enabled=False, next_run_at=None))
+    late = await records.change(replace(schedule, name="Late"))
+    found = await records.schedule(schedule.org_id, schedule.application_id, schedule.id)
+
+    assert late is None
+    assert found == paused
+
+
 async def test_a_due_time_that_came_before_its_schedule_was_moved_has_a_row(
     records: ScheduleRecords,
 ) -> None:

@@ -148,6 +148,32 @@ async def test_any_key_of_the_application_reads_schedules(owner: Api, fake: Fake
     assert (await key.delete(paths[-1])).status == 403
 
 
+async def test_a_deleted_schedule_is_gone(owner: Api, fake: FakeModel) -> None:
+    made = await schedule(owner, await ready(owner, fake))
+
+    assert (await owner.delete(f"/api/schedules/{made['id']}")).status == 204
+    assert (await owner.delete(f"/api/schedules/{made['id']}")).status == 404
+    assert (await owner.get(f"/api/schedules/{made['id']}/runs")).status == 404
+
+
+async def test_changes_made_at_once_keep_each_other(owner: Api, fake: FakeModel) -> None:
+    path = f"/api/schedules/{(await schedule(owner, await ready(owner, fake)))['id']}"
+    changes: list[Json] = [
+        {"name": "Monday"},
+        {"enabled": False},
+        {"timezone": "UTC"},
+        {"overlap_policy": "skip"},
+        {"misfire_policy": "once"},
+    ]
+
+    answers = await asyncio.gather(*(owner.put(path, change) for change in changes))
+
+    assert [answer.status for answer in answers] == [200] * len(changes)
+    found = (await owner.get(path)).json
+    for change in changes:
+        assert found | change == found
+
+
 async def test_one_that_cannot_be_launched_any_more_can_still_be_paused(
     owner: Api, fake: FakeModel
 ) -> None:
@@ -166,14 +192,6 @@ async def test_one_that_cannot_be_launched_any_more_can_still_be_paused(
     assert (resumed.status, resumed.json["param"]) == (404, "model_id_override")
     assert (other.status, other.json["param"]) == (404, "model_id_override")
     assert (mended.status, mended.json["enabled"]) == (200, True)
-
-
-async def test_a_deleted_schedule_is_gone(owner: Api, fake: FakeModel) -> None:
-    made = await schedule(owner, await ready(owner, fake))
-
-    assert (await owner.delete(f"/api/schedules/{made['id']}")).status == 204
-    assert (await owner.delete(f"/api/schedules/{made['id']}")).status == 404
-    assert (await owner.get(f"/api/schedules/{made['id']}/runs")).status == 404
 
 
 async def test_it_fires_by_itself_and_its_run_names_it(owner: Api, fake: FakeModel) -> None:
