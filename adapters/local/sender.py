@@ -1,9 +1,7 @@
 """Posts over HTTP, from this process, to addresses that were checked."""
 
-import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -11,32 +9,24 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from actors.egress import Egress
 from actors.runtime import Rejected
 from actors.webhooks import Sent
+from adapters.local.lookups import Lookups, Resolver, resolved
 
 SECONDS = 15.0
 USER_AGENT = "Appstrate-Webhooks"
-
-Resolver = Callable[[str, int], Awaitable[list[str]]]
-"""From a host and a port to all its addresses; raises `OSError`."""
 
 
 class _BlockedError(OSError):
     """A name that resolves to this machine or a private network."""
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """Ask the system for every address of a name."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
-
-
 class HttpSender:
     """`Sender` with one connection per request: receivers are many, and each is called rarely."""
 
     def __init__(
-        self, egress: Egress, *, resolver: Resolver = resolve, seconds: float = SECONDS
+        self, egress: Egress, *, resolver: Resolver | None = None, seconds: float = SECONDS
     ) -> None:
         self._egress = egress
-        self._resolver = resolver
+        self._resolver = resolver or Lookups()
         self._timeout = aiohttp.ClientTimeout(total=seconds)
 
     async def post(self, url: str, body: bytes, headers: dict[str, str]) -> Sent:
@@ -91,17 +81,7 @@ class _Pinning(AbstractResolver):
             raise _BlockedError(refusal.detail) from None
         if not addresses:
             raise OSError(f"{host} has no address")
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in addresses
-        ]
+        return resolved(host, port, addresses)
 
     async def close(self) -> None:
         """There is nothing to close."""

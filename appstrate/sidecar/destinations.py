@@ -6,20 +6,16 @@ was checked, never to the name again.
 
 import asyncio
 import base64
-import socket
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from actors.egress import Egress, parse_address
 from actors.runtime import Rejected
+from adapters.local.lookups import Lookups, Resolver
 
 CONNECT_SECONDS = 30.0
 READ_LIMIT = 65_536
 LARGEST_REPLY = 16 * 1024
-
-Resolver = Callable[[str, int], Awaitable[list[str]]]
-"""From a host and a port to all its addresses; raises `OSError`."""
 
 
 class UnreachableError(Exception):
@@ -57,12 +53,6 @@ class Opened:
     through: UpstreamProxy | None = None
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """Ask the system for every address of a name."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
-
-
 class Destinations:
     """Opens connections on behalf of runs.
 
@@ -76,12 +66,12 @@ class Destinations:
         *,
         platform: frozenset[tuple[str, int]] = frozenset(),
         upstream: UpstreamProxy | None = None,
-        resolver: Resolver = resolve,
+        resolver: Resolver | None = None,
     ) -> None:
         self._egress = egress
         self._platform = platform
         self._upstream = upstream
-        self._resolver = resolver
+        self._resolver = resolver or Lookups()
 
     async def open(self, host: str, port: int, *, tunnel: bool) -> Opened:
         """Connect to a host, or to the proxy that leads there. Raises `UnreachableError`.

@@ -15,10 +15,10 @@ import msgspec
 import structlog
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
 from actors.egress import Egress
 from actors.runtime import AskError, Refusal, Rejected, Unavailable
+from adapters.local.lookups import Lookups, resolved
 from appstrate.sidecar.alias import (
     MOST_REQUEST_BYTES,
     Alias,
@@ -55,18 +55,22 @@ class GuardedResolver(AbstractResolver):
 
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
-        self._resolver = ThreadedResolver()
+        self._lookups = Lookups()
 
-    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)  # type: ignore[arg-type]
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: int = 0,
+    ) -> list[ResolveResult]:
+        found = await self._lookups(host, port)
         try:
-            self._egress.pinned(host, (result["host"] for result in found))
+            return resolved(host, port, self._egress.pinned(host, found))
         except Rejected as refusal:
             raise BlockedAddressError(refusal.detail) from None
-        return found
 
     async def close(self) -> None:
-        await self._resolver.close()
+        """There is nothing to close."""
 
 
 class ModelProxy:
