@@ -157,19 +157,20 @@ async def enqueue(connection: asyncpg.Connection, job: NewJob, now: datetime) ->
 
     Whoever does this tells the queue afterwards, with WakeQueue.
     """
-    added = await connection.fetchval(
-        """
-        WITH added AS (
+    added = None
+    while added is None:
+        # Two statements: one would not see the job of this key that another transaction is adding
+        # at the same moment. When that is done before it is looked for, there is room again.
+        added = await connection.fetchval(
+            """
             INSERT INTO jobs (topic, payload, key, due_at, created_at, group_id)
             VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT (topic, key) WHERE key IS NOT NULL AND died_at IS NULL DO NOTHING
             RETURNING id
+            """,
+            *(job.topic, job.payload, job.key, job.due_at or now, now, job.group),
+        ) or await connection.fetchval(
+            "SELECT id FROM jobs WHERE topic = $1 AND key = $2 AND died_at IS NULL",
+            *(job.topic, job.key),
         )
-        SELECT id FROM added
-        UNION ALL
-        SELECT id FROM jobs WHERE topic = $1 AND key = $3 AND died_at IS NULL
-        LIMIT 1
-        """,
-        *(job.topic, job.payload, job.key, job.due_at or now, now, job.group),
-    )
     return JobId(str(added))

@@ -264,6 +264,17 @@ async def test_a_key_is_there_once_until_it_is_done(queue: Address[Queue]) -> No
     assert await add(queue, 3, key="k") != first
 
 
+async def test_of_those_who_add_a_key_at_once_each_is_told_the_same_job(
+    queue: Address[Queue],
+) -> None:
+    for n in range(10):
+        told = await asyncio.gather(*(add(queue, n, key="k") for _ in range(8)))
+        job = await taken(queue)
+
+        assert set(told) == {job.id}
+        assert await queue.ask(FinishJob(job=job.id, token=job.token))
+
+
 async def test_a_worker_carries_out_retries_and_gives_up(queue: Address[Queue]) -> None:
     done: list[tuple[str, int]] = []
 
