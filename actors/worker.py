@@ -1,6 +1,7 @@
 """Carries out the jobs of a topic: takes them, keeps hold of them, tries again with patience."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,9 @@ log = structlog.get_logger("worker")
 WAIT_SECONDS = 20.0
 PAUSE_SECONDS = 1.0
 LONGEST_ERROR = 2000
+# Together less than an actor may take to end.
+FINISH_SECONDS = 1.0
+GIVE_BACK_SECONDS = 0.5
 
 
 class GiveUp(Exception):  # noqa: N818 - a decision, not an error
@@ -58,16 +62,24 @@ async def work(
 
     A job fails when `carry_out` raises; it is given up after its last attempt, or at once when
     that raises `GiveUp`. While one is carried out its lease is renewed. Of each group at most
-    `most_of_group` are carried out at once, over all instances.
+    `most_of_group` are carried out at once, over all instances. When it is cancelled it takes no
+    more, and those at hand have a second to end; the others are given back, to be taken at once.
     """
     taking = TakeJob(topic=topic, lease=lease, wait=WAIT_SECONDS, most_of_group=most_of_group)
     free = asyncio.Semaphore(concurrency)
+    at_hand: set[asyncio.Task[None]] = set()
     async with asyncio.TaskGroup() as group:
-        while True:
-            await free.acquire()
-            job = await _take(queue, taking)
-            trying = group.create_task(_attempt(queue, job, carry_out, retries, lease))
-            trying.add_done_callback(lambda _: free.release())
+        try:
+            while True:
+                await free.acquire()
+                job = await _take(queue, taking)
+                trying = group.create_task(_attempt(queue, job, carry_out, retries, lease))
+                at_hand.add(trying)
+                trying.add_done_callback(at_hand.discard)
+                trying.add_done_callback(lambda _: free.release())
+        finally:
+            if at_hand:
+                await asyncio.wait(at_hand, timeout=FINISH_SECONDS)
 
 
 async def _take(queue: Address[Queue], taking: TakeJob) -> Job:
@@ -94,8 +106,19 @@ async def _attempt(
     except (Unavailable, AskError) as problem:
         # Its lease runs out, and somebody takes it again.
         log.warning("how a job ended was not kept", job=job.id, why=str(problem))
+    except asyncio.CancelledError:
+        await _give_back(queue, job)
+        raise
     finally:
         holding.cancel()
+
+
+async def _give_back(queue: Address[Queue], job: Job) -> None:
+    interrupted = FailJob(
+        job=job.id, token=job.token, error="it was interrupted", retry_at=datetime.now(UTC)
+    )
+    with contextlib.suppress(Unavailable, AskError):  # its lease runs out
+        await queue.ask(interrupted, within=GIVE_BACK_SECONDS)
 
 
 async def _carried_out(

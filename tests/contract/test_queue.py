@@ -344,3 +344,31 @@ def test_delays_grow_and_end() -> None:
 
     assert [retries.after(n, 0) for n in (1, 2, 3, 4)] == [30, 300, 300, None]
     assert retries.after(1, 1) == pytest.approx(33)
+
+
+async def test_a_worker_that_is_stopped_ends_or_gives_back_what_it_has_at_hand(
+    queue: Address[Queue],
+) -> None:
+    begun: set[str] = set()
+    soon_over = asyncio.Event()
+
+    async def carry_out(job: Job) -> None:
+        begun.add(job.payload)
+        await (soon_over.wait() if job.payload == "quick" else asyncio.Event().wait())
+
+    for payload in ("quick", "slow"):
+        await add(queue, payload)
+    retries = Retries(attempts=1, delays=[MINUTE])
+    working = asyncio.ensure_future(work(queue, "mail", carry_out, retries=retries, concurrency=3))
+    await eventually(lambda: len(begun) == 2)
+    await add(queue, "late", due_at=soon(0.2))
+    working.cancel()
+    await asyncio.wait((working,), timeout=0)
+    soon_over.set()
+    await asyncio.wait((working,))
+    left = [await taken(queue) for _ in range(2)]
+
+    assert working.cancelled()
+    assert [(job.payload, job.attempt) for job in left] == [("late", 1), ("slow", 2)]
+    assert await take(queue) is None
+    assert await queue.ask(ListDeadJobs()) == []
