@@ -134,8 +134,10 @@ class WebhookRecords(Protocol):
         """One webhook of an organization."""
         ...
 
-    async def change(self, webhook: Webhook) -> bool:
-        """Write everything but the secrets. False when it is gone."""
+    async def change(
+        self, org: OrgId, webhook: WebhookId, changes: WebhookChanges, now: datetime
+    ) -> Webhook | None:
+        """Write what is set, and nothing else; how it is then. None when it is gone."""
         ...
 
     async def delete(self, org: OrgId, webhook: WebhookId) -> None:

@@ -260,19 +260,15 @@ class Webhooks(Actor):
         return await self._records.webhooks(caller.organization, application, everything=everything)
 
     async def _change(self, message: ChangeWebhook) -> Webhook:
-        found = await self._find(message.caller, message.webhook)
-        given = {
-            name: value
-            for name in WebhookChanges.__struct_fields__
-            if (value := getattr(message.changes, name)) is not msgspec.UNSET
-        }
-        if "events" in given:
-            given["events"] = list(dict.fromkeys(given["events"]))
-        changed = msgspec.structs.replace(found, **given, updated_at=datetime.now(UTC))
-        check_url(changed.url, self._egress)
-        if given.get("package_id"):
-            await self._check_there(message.caller, None, changed.package_id)
-        if not await self._records.change(changed):
+        found, changes = await self._find(message.caller, message.webhook), message.changes
+        if changes.url is not msgspec.UNSET:
+            check_url(changes.url, self._egress)
+        if isinstance(changes.package_id, str):
+            await self._check_there(message.caller, None, PackageId(changes.package_id))
+        if changes.events is not msgspec.UNSET:
+            changes = msgspec.structs.replace(changes, events=list(dict.fromkeys(changes.events)))
+        changed = await self._records.change(found.org_id, found.id, changes, datetime.now(UTC))
+        if changed is None:
             raise _no_webhook()
         return changed
 

@@ -15,6 +15,7 @@ from actors.webhooks import (
     Delivery,
     Errand,
     Webhook,
+    WebhookChanges,
     WebhookEvent,
     run_event,
 )
@@ -94,17 +95,27 @@ class PostgresWebhookRecords:
         )
         return None if row is None else Webhook(**dict(row))
 
-    async def change(self, webhook: Webhook) -> bool:
-        changed = await self._pool.fetchval(
-            """
-            UPDATE webhooks SET url = $3, events = $4, package_id = $5, payload_mode = $6,
-                                enabled = $7, updated_at = $8
-            WHERE org_id = $1 AND id = $2 RETURNING 1
+    async def change(
+        self, org: OrgId, webhook: WebhookId, changes: WebhookChanges, now: datetime
+    ) -> Webhook | None:
+        given = {
+            name: value
+            for name in changes.__struct_fields__
+            if (value := getattr(changes, name)) is not msgspec.UNSET
+        }
+        row = await self._pool.fetchrow(
+            f"""
+            UPDATE webhooks SET url = coalesce($3, url), events = coalesce($4, events),
+                package_id = CASE WHEN $5 THEN $6 ELSE package_id END,
+                payload_mode = coalesce($7, payload_mode), enabled = coalesce($8, enabled),
+                updated_at = $9
+            WHERE org_id = $1 AND id = $2 RETURNING {WEBHOOK}
             """,
-            *(webhook.org_id, webhook.id, webhook.url, webhook.events, webhook.package_id),
-            *(webhook.payload_mode, webhook.enabled, webhook.updated_at),
+            *(org, webhook, given.get("url"), given.get("events")),
+            *("package_id" in given, given.get("package_id")),
+            *(given.get("payload_mode"), given.get("enabled"), now),
         )
-        return changed is not None
+        return None if row is None else Webhook(**dict(row))
 
     async def delete(self, org: OrgId, webhook: WebhookId) -> None:
         await self._pool.execute("DELETE FROM webhooks WHERE org_id = $1 AND id = $2", org, webhook)

@@ -283,8 +283,10 @@ async def test_webhooks_are_changed_and_deleted(owner: Api, receiver: Receiver) 
     )
     wrong = await owner.put(where, {"url": "ftp://example.com"})
     unknown = await owner.put(where, {"events": ["run.exploded"]})
+    nameless = await owner.put(where, {"packageId": ""})
     gone = await owner.delete(where)
 
+    assert (nameless.status, nameless.json["param"]) == (404, "packageId")
     assert (changed.json["events"], changed.json["packageId"]) == (["run.failed"], None)
     assert (changed.json["enabled"], changed.json["url"]) == (False, made["url"])
     assert (wrong.status, wrong.code) == (400, "blocked_url")
@@ -292,6 +294,41 @@ async def test_webhooks_are_changed_and_deleted(owner: Api, receiver: Receiver) 
     assert gone.status == 204
     assert (await owner.get(where)).status == 404
     assert (await owner.get("/api/webhooks?all=true")).json["data"] == []
+
+
+async def test_who_changes_a_webhook_leaves_what_others_change_meanwhile(
+    owner: Api, receiver: Receiver
+) -> None:
+    made = await hook(owner, receiver)
+    where = f"/api/webhooks/{made['id']}"
+    changes: list[Json] = [
+        {"url": f"{receiver.url}/other"},
+        {"events": ["run.failed"]},
+        {"payloadMode": "summary"},
+        {"enabled": False},
+    ]
+    changed = await asyncio.gather(*(owner.put(where, each) for each in changes * 3))
+    now = (await owner.get(where)).json
+
+    assert [each.status for each in changed] == [200] * 12
+    assert {name: now[name] for each in changes for name in each} == {
+        name: value for each in changes for name, value in each.items()
+    }
+
+
+async def test_one_whose_address_is_closed_by_now_can_be_switched_off(
+    owner: Api, receiver: Receiver, server: Server
+) -> None:
+    made = await hook(owner, receiver)
+    where, closed = f"/api/webhooks/{made['id']}", "https://10.0.0.1/hook"
+    await database_of(server).execute(
+        "UPDATE webhooks SET url = $2 WHERE id = $1", *(made["id"], closed)
+    )
+    off = await owner.put(where, {"enabled": False})
+    again = await owner.put(where, {"enabled": True, "url": closed})
+
+    assert (off.status, off.json["enabled"], off.json["url"]) == (200, False, closed)
+    assert (again.status, again.code) == (400, "blocked_url")
 
 
 async def test_lists_are_of_one_scope_or_of_all(owner: Api, receiver: Receiver) -> None:
