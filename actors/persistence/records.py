@@ -84,7 +84,10 @@ class PersistenceRecords(Protocol):
         ...
 
     async def history(self, viewer: Viewer, but: RunId, limit: int) -> list[PastRun]:
-        """Earlier runs for the same viewer that succeeded, newest first, without `but`."""
+        """Earlier runs for the same viewer that succeeded, newest first, without `but`.
+
+        Whose user or end user is gone has none: the runs of others who are gone are not theirs.
+        """
         ...
 
     async def entries(

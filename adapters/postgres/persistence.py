@@ -80,8 +80,7 @@ class PostgresPersistenceRecords:
             """
             SELECT id, status, started_at, duration, checkpoint, result FROM runs
             WHERE org_id = $1 AND application_id = $2 AND package_id = $3
-              AND user_id IS NOT DISTINCT FROM $4 AND end_user_id IS NOT DISTINCT FROM $5
-              AND status = 'success' AND id <> $6
+              AND (user_id = $4 OR end_user_id = $5) AND status = 'success' AND id <> $6
             ORDER BY started_at DESC, id DESC LIMIT $7
             """,
             *(*_of(viewer), but, limit),

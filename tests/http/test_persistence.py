@@ -230,6 +230,29 @@ async def test_only_a_running_run_may_look_back(
     assert [answer.status for answer in afterwards] == [403, 403]
 
 
+async def test_a_run_whose_end_user_is_gone_sees_no_runs_of_others_who_are(
+    data_folder: Path, owner: Api, fake: FakeModel
+) -> None:
+    hold, pin = Hold(DONE), Say("", {"pin": {"key": "checkpoint", "content": "of hers"}})
+    name = fake.script("forgotten", pin, DONE, hold)
+    await owner.new_model(fake, name)
+    agent = await owner.new_agent("forgotten", runtime_tools=TOOLS)
+    key = await owner.with_key()
+    hers, his = [(await owner.post("/api/end-users", {})).json["id"] for _ in range(2)]
+    key.headers["Appstrate-User"] = hers
+    await key.finished(agent)
+    key.headers["Appstrate-User"] = his
+    run = RunId((await key.launch(agent)).json["id"])
+    await eventually(lambda: len(fake.requests_of(name)) == 3)
+    gone = [await owner.delete(f"/api/end-users/{each}") for each in (hers, his)]
+    token = {"Authorization": f"Bearer {_secrets(data_folder).token(run)}"}
+    seen = await Api(owner.url).get("/internal/run-history", headers=token)
+    hold.go.set()
+
+    assert [answer.status for answer in gone] == [204, 204]
+    assert (seen.status, seen.json["data"]) == (200, [])
+
+
 def _secrets(data_folder: Path) -> RunSecrets:
     keys = read_settings({"DATA_DIR": str(data_folder)}).keys
     return RunSecrets(Vault(keys.encryption, keys.encryption_active), keys.run_tokens)
