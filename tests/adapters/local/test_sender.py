@@ -1,10 +1,13 @@
 """Posting to receivers that nobody trusts: where a connection goes, and what an answer may do."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
 
 from actors.egress import Egress
+from actors.webhooks import Sent
 from adapters.local.sender import HttpSender
 from support.receiver import Receiver, receiving
 
@@ -111,3 +114,54 @@ async def test_who_cannot_be_reached_may_be_later(addresses: list[str]) -> None:
 
     assert (sent.status, sent.blocked) == (None, False)
     assert "cannot be reached" in str(sent.error)
+
+
+async def answered(*parts: bytes, endless: bool) -> Sent:
+    """What comes of a receiver that answers this, and repeats the last part when it is endless."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n{}")
+            writer.writelines(parts)
+            while endless:
+                writer.write(parts[-1])
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        return await HttpSender(HERE, seconds=10).post(f"http://127.0.0.1:{port}/", b"{}", {})
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"HTTP/1.1 100 Continue\r\n\r\n" * 1000],
+        [b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 1000],
+        [b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 1000],
+        [b"HTTP/1.1 200 OK\r\nA: ", b"b" * 10_000],
+        [b"H" * 10_000],
+    ],
+)
+async def test_an_answer_without_an_end_is_broken_off(parts: list[bytes]) -> None:
+    sent = await answered(*parts, endless=True)
+
+    assert (sent.status, sent.blocked) == (None, False)
+    assert sent.latency < 8000
+    assert sent.error == "the receiver's answer is not HTTP, or its head is too long"
+
+
+async def test_the_body_of_an_answer_is_not_read() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+    sent = await answered(head, b"no gzip" * 1000, endless=True)
+
+    assert (sent.status, sent.error) == (200, None)
+
+
+@pytest.mark.parametrize("parts", [[], [b"HTTP/1.1 200 OK\r\nSecret: x\r\n"]])
+async def test_who_closes_the_connection_has_not_answered(parts: list[bytes]) -> None:
+    sent = await answered(*parts, endless=False)
+
+    assert (sent.status, sent.blocked) == (None, False)
+    assert sent.error == "the receiver closed the connection before it had answered"
