@@ -148,6 +148,11 @@ async def test_what_is_kept_can_be_chosen_and_forgotten(owner: Api, fake: FakeMo
     assert await kept("?actor_type=shared") == (["b"], [])
     assert await kept("?runId=run_none") == ([], [])
     assert (await owner.get(f"{path}?kind=all")).status == 400
+    for mistake in ("run_id=run_none", "actorId=x", "actor_id=", "kind=memory&runId="):
+        refused = await owner.delete(f"{path}?{mistake}")
+        wrong = mistake.split("&")[-1].partition("=")[0]
+        assert (refused.status, refused.json["param"]) == (400, wrong)
+    assert await kept() == (["b", "a"], ["two", "one"])
     assert (await owner.delete(f"{path}/memories/{slot['id']}")).status == 404
     assert (await owner.delete(f"{path}/memories/{note['id']}")).status == 204
     assert (await owner.delete(f"{path}/memories/{note['id']}")).status == 404

@@ -12,7 +12,7 @@ from actors.persistence import (
     Kind,
     ListEntries,
 )
-from actors.runtime import NotFound
+from actors.runtime import NotFound, Rejected
 from appstrate.http.call import Call, Query, Routes, Scope
 
 routes = Routes()
@@ -58,7 +58,11 @@ async def list_entries(call: Call) -> Kept:
 
 @routes.add("DELETE", PATH, Scope.APPLICATION, "persistence:delete", query=CHOICE)
 async def forget(call: Call) -> Forgotten:
-    """Forget what an agent keeps; all of it, unless the query says which."""
+    """Forget what an agent keeps; all of it, unless the query says which.
+
+    A parameter that is unknown or empty is refused: it would not have left out anything.
+    """
+    _check_choice(call)
     forgotten = await call.at.persistence.ask(
         ForgetEntries(caller=call.caller, package=call.package, choice=_choice(call))
     )
@@ -87,6 +91,16 @@ async def _forget_one(call: Call, kind: Kind, parameter: str) -> None:
     await call.at.persistence.ask(
         ForgetEntries(caller=call.caller, package=call.package, choice=choice)
     )
+
+
+def _check_choice(call: Call) -> None:
+    known = [each.name for each in CHOICE]
+    for name, value in call.request.query.items():
+        if name not in known:
+            told = f"there is no parameter {name[:50]}: what to forget is chosen with "
+            raise Rejected(told + ", ".join(known), param=name[:50])
+        if not value:
+            raise Rejected(f"{name} is empty: leave it out, or say which", param=name)
 
 
 def _choice(call: Call) -> Choice:
