@@ -65,7 +65,8 @@ class TakeJob(Request["Queue", Job | None], frozen=True, kw_only=True):
     """The next due job of a topic, held for `lease` seconds; None when none comes in `wait`.
 
     With `most_of_group` no job of a group is given while so many of that group are held, by
-    whomever; takers who come at the same moment may exceed it by one each.
+    whomever; takers who come at the same moment may exceed it by one each. Groups of which none is
+    held come first then, so that many that are behind hold up none that is not.
     """
 
     topic: str
@@ -247,7 +248,10 @@ class JobRecords(Protocol):
     async def take(
         self, topic: str, token: str, now: datetime, until: datetime, most_of_group: int | None
     ) -> Job | None:
-        """Hold the job of a topic that is due first and that nobody holds. Never blocks."""
+        """Hold the job of a topic that is due first and that nobody holds. Never blocks.
+
+        With `most_of_group`: the first of groups of which none is held, else of those with room.
+        """
         ...
 
     async def next_due(

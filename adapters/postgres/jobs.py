@@ -9,13 +9,19 @@ from adapters.postgres.pool import Pool
 
 LONGEST_ID = 18
 DEAD = "id::text, topic, payload, attempts, error, created_at, died_at"
-# Whether a job's group has not as many jobs held as the last parameter allows; null allows any.
+# Whether a job's group has not as many jobs held as the third parameter allows; null allows any.
 HAS_ROOM = """
     (group_id IS NULL OR group_id NOT IN (
         SELECT group_id FROM jobs
         WHERE topic = $1 AND token IS NOT NULL AND group_id IS NOT NULL AND due_at > $2
         GROUP BY group_id HAVING count(*) >= $3))
 """
+FIRST = f"""
+    SELECT id FROM jobs WHERE topic = $1 AND died_at IS NULL AND due_at <= $2 AND {HAS_ROOM}
+    ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+# Where many groups have more than they may have held, those that have little to do come in between.
+FIRST_OF_IDLE = FIRST.replace("$3", "CASE WHEN $3::integer IS NOT NULL THEN 1 END")
 
 
 class PostgresJobRecords:
@@ -34,12 +40,7 @@ class PostgresJobRecords:
         row = await self._pool.fetchrow(
             f"""
             UPDATE jobs SET token = $4, due_at = $5, attempts = attempts + 1
-            WHERE id = (
-                SELECT id FROM jobs
-                WHERE topic = $1 AND died_at IS NULL AND due_at <= $2 AND {HAS_ROOM}
-                ORDER BY due_at, id LIMIT 1
-                FOR UPDATE SKIP LOCKED
-            )
+            WHERE id = coalesce(({FIRST_OF_IDLE}), ({FIRST}))
             RETURNING id, topic, payload, attempts, token
             """,
             *(topic, now, most_of_group, token, until),

@@ -240,7 +240,7 @@ async def test_a_full_group_waits_and_holds_up_nobody(queue: Address[Queue]) -> 
     jobs = [await queue.ask(few) for _ in range(5)]
 
     held = [job for job in jobs if job is not None]
-    assert [job.payload for job in held] == ["slow 0", "slow 1", "quick", "alone"]
+    assert [job.payload for job in held] == ["slow 0", "quick", "alone", "slow 1"]
     waiting = asyncio.ensure_future(
         queue.ask(TakeJob(topic="mail", lease=MINUTE, wait=30, most_of_group=2), within=40)
     )
@@ -251,6 +251,28 @@ async def test_a_full_group_waits_and_holds_up_nobody(queue: Address[Queue]) -> 
 
     assert last is not None
     assert last.payload == "slow 2"
+
+
+async def test_groups_that_are_behind_hold_up_none_that_is_not(queue: Address[Queue]) -> None:
+    for n in range(3):
+        for group in ("one", "other"):
+            await add(queue, f"{group} {n}", group=group)
+    few = TakeJob(topic="mail", lease=MINUTE, wait=0, most_of_group=3)
+    await queue.ask(few)
+    await queue.ask(few)
+    await add(queue, "new", group="new")
+    jobs = [await queue.ask(few) for _ in range(5)]
+    in_order = await queue.ask(TakeJob(topic="mail", lease=MINUTE, wait=0))
+
+    assert [job and job.payload for job in jobs] == ["new", "one 1", "other 1", "one 2", "other 2"]
+    assert in_order is None
+
+
+async def test_without_a_bound_groups_do_not_matter(queue: Address[Queue]) -> None:
+    for payload, group in (("a 0", "a"), ("a 1", "a"), ("b 0", "b")):
+        await add(queue, payload, group=group)
+
+    assert [(await taken(queue)).payload for _ in range(3)] == ["a 0", "a 1", "b 0"]
 
 
 async def test_a_key_is_there_once_until_it_is_done(queue: Address[Queue]) -> None:
