@@ -1,6 +1,7 @@
 """Webhooks: who is told over HTTP what happens to runs, and telling them."""
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, assert_never
 
@@ -11,7 +12,7 @@ from actors.accounts import Caller
 from actors.contract import API_VERSION, Resource, spell
 from actors.egress import Egress
 from actors.events import DELIVERIES, jobs_topic
-from actors.ids import ApplicationId, PackageId, WebhookId, new_event_id, new_webhook_id
+from actors.ids import ApplicationId, OrgId, PackageId, WebhookId, new_event_id, new_webhook_id
 from actors.pubsub import PubSub, subscription
 from actors.queue import Queue, WakeQueue
 from actors.runtime import (
@@ -20,6 +21,7 @@ from actors.runtime import (
     AskError,
     Conflict,
     Lane,
+    LimitExceeded,
     NotFound,
     Rejected,
     Request,
@@ -55,6 +57,7 @@ log = structlog.get_logger("webhooks")
 # Waiting for a receiver costs little. Of one organization few, for all of its may hang.
 AT_ONCE = 32
 AT_ONCE_OF_ORGANIZATION = 4
+AT_ONCE_BY_HAND = 8
 PAUSE_SECONDS = 1.0
 
 
@@ -119,7 +122,10 @@ class WebhookTest(Resource, frozen=True, kw_only=True, rename=spell):
 
 
 class TestWebhook(Request["Webhooks", WebhookTest], frozen=True, kw_only=True):
-    """Deliver a sample event, once, and wait for the answer; also when it is not enabled."""
+    """Deliver a sample event, once, and wait for the answer; also when it is not enabled.
+
+    Refuses when eight deliveries by hand of the organization are under way.
+    """
 
     caller: Caller
     webhook: WebhookId
@@ -136,7 +142,8 @@ class ListDeliveries(Request["Webhooks", list[Delivery]], frozen=True, kw_only=T
 class Redeliver(Request["Webhooks", Delivery], frozen=True, kw_only=True):
     """Deliver the event of a delivery once more, at once, whether that one succeeded or not.
 
-    Refuses with `conflict` what is not kept any more.
+    Refuses with `conflict` what is not kept any more, and when eight deliveries by hand of the
+    organization are under way.
     """
 
     caller: Caller
@@ -182,6 +189,7 @@ class Webhooks(Actor):
         self._egress = egress
         self._queue = queue
         self._pubsub = pubsub
+        self._by_hand = Counter[OrgId]()
 
     async def started(self) -> None:
         delivering = work(
@@ -302,7 +310,7 @@ class Webhooks(Actor):
                 created_at=now,
             )
         )
-        delivery = await self._deliver(event)
+        delivery = await self._deliver(found.org_id, event)
         return msgspec.convert(
             msgspec.json.decode(body) | {"delivery": msgspec.to_builtins(delivery)}, WebhookTest
         )
@@ -312,9 +320,19 @@ class Webhooks(Actor):
         event = await self._records.event_of(found.org_id, found.id, message.delivery)
         if event is None:
             raise NotFound("there is no such delivery of this webhook")
-        return await self._deliver(event)
+        return await self._deliver(found.org_id, event)
 
-    async def _deliver(self, event: str) -> Delivery:
+    async def _deliver(self, org: OrgId, event: str) -> Delivery:
+        if self._by_hand[org] >= AT_ONCE_BY_HAND:
+            what = f"{AT_ONCE_BY_HAND} deliveries by hand are under way: wait until one has ended"
+            raise LimitExceeded(what, retry_after=1)
+        self._by_hand[org] += 1
+        try:
+            return await self._attempt(event)
+        finally:
+            self._by_hand -= Counter({org: 1})
+
+    async def _attempt(self, event: str) -> Delivery:
         errand = await self._records.errand(event, datetime.now(UTC))
         if errand is None:
             raise Conflict("what was delivered is gone with its run: it cannot be sent again")

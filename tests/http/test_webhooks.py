@@ -9,7 +9,7 @@ import pytest
 
 from actors.events import DELIVERIES
 from actors.queue import WakeQueue
-from actors.webhooks.webhooks import AT_ONCE_OF_ORGANIZATION
+from actors.webhooks.webhooks import AT_ONCE_BY_HAND, AT_ONCE_OF_ORGANIZATION
 from appstrate.boot import Server
 from support.api import Api, Json, new_owner
 from support.fake_model import Fail, FakeModel, Hang
@@ -227,6 +227,27 @@ async def test_a_test_really_delivers(owner: Api, receiver: Receiver) -> None:
     assert told.signed_by(made["secret"])
     assert told.json == {k: v for k, v in tested.json.items() if k != "delivery"}
     assert (failed.status, failed.json["delivery"]["statusCode"]) == (200, 500)
+
+
+async def test_an_organization_tests_few_webhooks_at_once(
+    owner: Api, receiver: Receiver, server: Server
+) -> None:
+    receiver.answers = [None] * AT_ONCE_BY_HAND
+    hanging = await new_owner(server.url)
+    made = await hook(hanging, receiver)
+    where = f"/api/webhooks/{made['id']}/test"
+    waiting = [asyncio.ensure_future(hanging.post(where)) for _ in range(AT_ONCE_BY_HAND)]
+    await receiver.received(AT_ONCE_BY_HAND)
+    one_more = await hanging.post(where)
+    theirs = await owner.post(f"/api/webhooks/{(await hook(owner, receiver))['id']}/test")
+    await receiver.close()
+    await asyncio.gather(*waiting)
+    afterwards = await hanging.post(where)
+
+    assert (one_more.status, one_more.code) == (429, "rate_limited")
+    assert "Retry-After" in one_more.headers
+    assert theirs.json["delivery"]["status"] == "success"
+    assert afterwards.json["delivery"]["status"] == "success"
 
 
 async def test_while_a_secret_is_rotated_both_sign(owner: Api, receiver: Receiver) -> None:
