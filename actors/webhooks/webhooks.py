@@ -55,7 +55,7 @@ from actors.worker import work
 log = structlog.get_logger("webhooks")
 
 # Waiting for a receiver costs little. Of one organization few, for all of its may hang.
-AT_ONCE = 32
+AT_ONCE = 128
 AT_ONCE_OF_ORGANIZATION = 4
 AT_ONCE_BY_HAND = 8
 PAUSE_SECONDS = 1.0

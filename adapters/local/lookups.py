@@ -8,7 +8,7 @@ from threading import Thread
 
 from aiohttp.abc import ResolveResult
 
-MOST = 64
+MOST = 128
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """From a host and a port to all its addresses; raises `OSError`."""
