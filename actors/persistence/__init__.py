@@ -1,5 +1,6 @@
 """State between runs: notes that can be searched, and slots that the next run is shown."""
 
+from actors.persistence.persistence import Entries as Entries
 from actors.persistence.persistence import ForgetEntries as ForgetEntries
 from actors.persistence.persistence import ListEntries as ListEntries
 from actors.persistence.persistence import PastRuns as PastRuns

@@ -52,8 +52,18 @@ class ReadHistory(Request["Persistence", PastRuns], frozen=True, kw_only=True):
     limit: int = 10
 
 
-class ListEntries(Request["Persistence", list[Entry]], frozen=True, kw_only=True):
-    """What an agent keeps. Who may not forget it sees their own entries and the shared ones."""
+class Entries(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries, and whether there are more than are told at once."""
+
+    entries: list[Entry]
+    more: bool
+
+
+class ListEntries(Request["Persistence", Entries], frozen=True, kw_only=True):
+    """What an agent keeps, the latest change first, as far as it is told at once.
+
+    Who may not forget it sees their own entries and the shared ones.
+    """
 
     caller: Caller
     package: PackageId
@@ -105,11 +115,12 @@ class Persistence(Actor):
         shown = [msgspec.structs.replace(run, **hidden) for run in runs[: message.limit]]
         return PastRuns(runs=shown, more=len(runs) > message.limit)
 
-    async def _list(self, message: ListEntries) -> list[Entry]:
+    async def _list(self, message: ListEntries) -> Entries:
         await self._check_agent(message.caller, message.package)
-        return await self._records.entries(
+        entries, more = await self._records.entries(
             *message.caller.tenant, message.package, _narrowed(message.caller, message.choice)
         )
+        return Entries(entries=entries, more=more)
 
     async def _forget(self, message: ForgetEntries) -> int:
         await self._check_agent(message.caller, message.package)

@@ -92,8 +92,11 @@ class PersistenceRecords(Protocol):
 
     async def entries(
         self, org: OrgId, application: ApplicationId, package: PackageId, choice: Choice
-    ) -> list[Entry]:
-        """Some entries of an agent, the latest change first."""
+    ) -> tuple[list[Entry], bool]:
+        """Some entries of an agent, the latest change first, and whether there are more.
+
+        A thousand of them at most, or about 16 MB; those of one user are never more.
+        """
         ...
 
     async def forget(

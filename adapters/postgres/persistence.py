@@ -21,6 +21,10 @@ from actors.persistence import (
 )
 from adapters.postgres.pool import Pool
 
+# What is told at once: more than one user and what is shared may take, less than a server minds.
+MOST_ENTRIES = 1000
+MOST_BYTES = 16 * 1024 * 1024
+
 ACTOR = """
     CASE WHEN p.user_id IS NOT NULL THEN 'user' WHEN p.end_user_id IS NOT NULL THEN 'end_user'
          ELSE 'shared' END AS actor_type,
@@ -89,15 +93,22 @@ class PostgresPersistenceRecords:
 
     async def entries(
         self, org: OrgId, application: ApplicationId, package: PackageId, choice: Choice
-    ) -> list[Entry]:
+    ) -> tuple[list[Entry], bool]:
         rows = await self._pool.fetch(
             f"""
-            SELECT p.*, {ACTOR} FROM package_persistence p WHERE {CHOSEN}
-            ORDER BY p.updated_at DESC, p.id DESC
+            SELECT e.*, count(*) OVER () < e.there AS more FROM (
+                SELECT p.*, {ACTOR}, octet_length(p.content::text) AS size,
+                       sum(octet_length(p.content::text)) OVER latest AS until,
+                       (SELECT count(*) FROM package_persistence p WHERE {CHOSEN}) AS there
+                FROM package_persistence p WHERE {CHOSEN}
+                WINDOW latest AS (ORDER BY p.updated_at DESC, p.id DESC ROWS UNBOUNDED PRECEDING)
+                ORDER BY p.updated_at DESC, p.id DESC LIMIT $10
+            ) e
+            WHERE e.until - e.size < $11 ORDER BY e.updated_at DESC, e.id DESC
             """,
-            *(org, application, package, *_parts(choice)),
+            *(org, application, package, *_parts(choice), MOST_ENTRIES, MOST_BYTES),
         )
-        return [Entry(**pick(Entry, row)) for row in rows]
+        return [Entry(**pick(Entry, row)) for row in rows], any(row["more"] for row in rows)
 
     async def forget(
         self, org: OrgId, application: ApplicationId, package: PackageId, choice: Choice

@@ -299,4 +299,4 @@ async def test_an_agent_keeps_something_for_each_end_user(owner: Api, fake: Fake
     ]
     assert [slot["content"] for slot in of_zoe["pinned"]] == ["half way"]
     assert [note["actor_type"] for note in of_zoe["memories"]] == ["end_user"]
-    assert afterwards == {"pinned": [], "memories": []}
+    assert afterwards == {"pinned": [], "memories": [], "hasMore": False}

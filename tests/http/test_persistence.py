@@ -12,6 +12,7 @@ from appstrate.boot import Server
 from appstrate.settings import read_settings
 from support.api import Api, Json, new_user
 from support.fake_model import FakeModel, Hold, Say
+from support.sinks import database_of
 from support.waiting import eventually
 
 TOOLS = ["note", "pin"]
@@ -107,7 +108,7 @@ async def test_what_is_shared_is_seen_by_all_and_the_rest_by_its_user(
     assert "of all" in again  # the member's own slot of that name is not the owner's
     assert {slot["content"] for slot in seen["pinned"]} == {"of all", "of the member"}
     assert [note["content"] for note in seen["memories"]] == ["open note"]
-    assert narrowed == {"pinned": [], "memories": []}
+    assert narrowed == {"pinned": [], "memories": [], "hasMore": False}
     assert len(whole["pinned"]) == 3
     assert len(whole["memories"]) == 2
     assert refused.status == 403
@@ -161,6 +162,35 @@ async def test_what_is_kept_can_be_chosen_and_forgotten(owner: Api, fake: FakeMo
     assert await kept() == (["b"], ["one"])
     assert (await owner.delete(f"{path}?kind=memory")).json == {"deleted_count": 1}
     assert await kept() == (["b"], [])
+
+
+async def test_what_is_too_much_to_be_told_at_once_is_told_by_user(
+    owner: Api, server: Server
+) -> None:
+    agent = await owner.new_agent("much")
+    users = []
+    for size, count in ((65_000, 300), (10, 1001), (10, 1000)):
+        users.append((await owner.post("/api/end-users", {})).json["id"])
+        await database_of(server).execute(
+            """
+            INSERT INTO package_persistence (org_id, application_id, package_id, end_user_id,
+                                             pinned, content)
+            SELECT org_id, application_id, $1, id, false, to_json(repeat('x', $3))
+            FROM end_users, generate_series(1, $4) WHERE id = $2
+            """,
+            *(agent, users[-1], size, count),
+        )
+    path = f"/api/agents/{agent}/persistence"
+    large, many, few = [(await owner.get(f"{path}?actor_id={user}")).json for user in users]
+    together = (await owner.get(path)).json
+    none = (await owner.get(f"{path}?kind=pinned")).json
+
+    assert [large["hasMore"], many["hasMore"], few["hasMore"]] == [True, True, False]
+    assert len(large["memories"]) == 16 * 1024 * 1024 // 65_002 + 1
+    assert [len(each["memories"]) for each in (many, few)] == [1000, 1000]
+    assert {note["actor_id"] for note in together["memories"]} == {users[2]}
+    assert (len(together["memories"]), together["hasMore"]) == (1000, True)
+    assert none == {"pinned": [], "memories": [], "hasMore": False}
 
 
 async def test_notes_find_room_for_a_hundred(owner: Api, fake: FakeModel) -> None:

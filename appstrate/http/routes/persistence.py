@@ -29,10 +29,11 @@ CHOICE = (
 
 
 class Kept(Resource, frozen=True, kw_only=True, rename=spell):
-    """What an agent keeps, the latest change first."""
+    """What an agent keeps, the latest change first, and whether there is more than is told here."""
 
     pinned: list[Entry]
     memories: list[Entry]
+    has_more: bool
 
 
 class Forgotten(Resource, frozen=True, kw_only=True, rename=spell):
@@ -46,13 +47,16 @@ async def list_entries(call: Call) -> Kept:
     """What an agent keeps: slots and memories.
 
     Owners and admins see what belongs to anybody, others what is their own and what is shared.
+    At most a thousand entries are told, or about 16 MB; ask for those of one user when there are
+    more.
     """
     found = await call.at.persistence.ask(
         ListEntries(caller=call.caller, package=call.package, choice=_choice(call))
     )
     return Kept(
-        pinned=[entry for entry in found if entry.pinned],
-        memories=[entry for entry in found if not entry.pinned],
+        pinned=[entry for entry in found.entries if entry.pinned],
+        memories=[entry for entry in found.entries if not entry.pinned],
+        has_more=found.more,
     )
 
 
