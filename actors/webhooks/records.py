@@ -145,9 +145,12 @@ class WebhookRecords(Protocol):
         ...
 
     async def rotate(
-        self, org: OrgId, webhook: WebhookId, sealed_secret: str, until: datetime
+        self, org: OrgId, webhook: WebhookId, sealed_secret: str, until: datetime, now: datetime
     ) -> str | None:
-        """Put a secret in the place of another, which signs along until then; that one, sealed."""
+        """Put a secret in the place of another, which signs along until then; that one, sealed.
+
+        The one before that keeps what is left of its window.
+        """
         ...
 
     async def add_event(self, event: WebhookEvent) -> None:

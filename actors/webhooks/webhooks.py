@@ -102,7 +102,10 @@ class DeleteWebhook(Request["Webhooks", None], frozen=True, kw_only=True):
 
 
 class RotateSecret(Request["Webhooks", Rotation], frozen=True, kw_only=True):
-    """Give a webhook a new secret at once; the previous one signs along for a window."""
+    """Give a webhook a new secret at once; the previous one signs along for a window.
+
+    So does the one before, until its own window ends, and no other.
+    """
 
     caller: Caller
     webhook: WebhookId
@@ -281,11 +284,12 @@ class Webhooks(Actor):
         return changed
 
     async def _rotate(self, message: RotateSecret) -> Rotation:
-        ends = datetime.now(UTC) + timedelta(seconds=window(message.window_seconds))
+        now = datetime.now(UTC)
+        ends = now + timedelta(seconds=window(message.window_seconds))
         found = await self._find(message.caller, message.webhook)
         secret = new_secret()
         previous = await self._records.rotate(
-            found.org_id, found.id, self._vault.seal(secret), ends
+            found.org_id, found.id, self._vault.seal(secret), ends, now
         )
         if previous is None:
             raise _no_webhook()

@@ -121,15 +121,18 @@ class PostgresWebhookRecords:
         await self._pool.execute("DELETE FROM webhooks WHERE org_id = $1 AND id = $2", org, webhook)
 
     async def rotate(
-        self, org: OrgId, webhook: WebhookId, sealed_secret: str, until: datetime
+        self, org: OrgId, webhook: WebhookId, sealed_secret: str, until: datetime, now: datetime
     ) -> str | None:
         previous: str | None = await self._pool.fetchval(
             """
-            UPDATE webhooks SET previous_encrypted = secret_encrypted, previous_until = $4,
-                                secret_encrypted = $3
+            UPDATE webhooks SET secret_encrypted = $3,
+                previous_encrypted = secret_encrypted, previous_until = $4,
+                older_encrypted =
+                    CASE WHEN previous_until > $5 THEN previous_encrypted ELSE older_encrypted END,
+                older_until = CASE WHEN previous_until > $5 THEN previous_until ELSE older_until END
             WHERE org_id = $1 AND id = $2 RETURNING previous_encrypted
             """,
-            *(org, webhook, sealed_secret, until),
+            *(org, webhook, sealed_secret, until, now),
         )
         return previous
 
@@ -143,6 +146,7 @@ class PostgresWebhookRecords:
             SELECT e.id, e.webhook_id AS webhook, e.run_id AS run, e.type, e.body, e.created_at,
                    e.delivered_at IS NOT NULL AS delivered, w.url, w.enabled, w.secret_encrypted,
                    CASE WHEN w.previous_until > $2 THEN w.previous_encrypted END AS previous,
+                   CASE WHEN w.older_until > $2 THEN w.older_encrypted END AS older,
                    (SELECT coalesce(max(d.attempt), 0) FROM webhook_deliveries d
                     WHERE d.webhook_id = w.id AND d.event_id = e.id) AS attempts
             FROM webhook_events e JOIN webhooks w ON w.id = e.webhook_id WHERE e.id = $1
@@ -155,7 +159,7 @@ class PostgresWebhookRecords:
             event=WebhookEvent(**{name: row[name] for name in WebhookEvent.__struct_fields__}),
             url=row["url"],
             enabled=row["enabled"],
-            secrets=[row["secret_encrypted"], *([row["previous"]] if row["previous"] else [])],
+            secrets=[row[each] for each in ("secret_encrypted", "previous", "older") if row[each]],
             attempts=row["attempts"],
             delivered=row["delivered"],
         )

@@ -282,6 +282,38 @@ async def test_after_the_window_the_previous_secret_is_of_no_use(
     assert not told.signed_by(made["secret"])
 
 
+async def test_a_secret_rotated_twice_signs_until_its_window_ends(
+    owner: Api, receiver: Receiver, server: Server
+) -> None:
+    made = await hook(owner, receiver)
+    where, database = f"/api/webhooks/{made['id']}", database_of(server)
+    over = "UPDATE webhooks SET {}_until = now() WHERE id = $1"
+
+    async def signing() -> list[int]:
+        """Which of the secrets, in the order they were made, sign what is told now."""
+        receiver.delivered.clear()
+        await owner.post(f"{where}/test")
+        (told,) = await receiver.received(1)
+        return [n for n, secret in enumerate(secrets) if told.signed_by(secret)]
+
+    rotated = [(await owner.post(f"{where}/rotate")).json for _ in range(2)]
+    secrets = [made["secret"], *(each["secret"] for each in rotated)]
+    within = await signing()
+    await database.execute(over.format("previous"), made["id"])
+    shorter = await signing()
+    secrets.append((await owner.post(f"{where}/rotate")).json["secret"])
+    kept = await signing()
+    secrets.append((await owner.post(f"{where}/rotate")).json["secret"])
+    three = await signing()
+    await database.execute(over.format("older"), made["id"])
+
+    assert within == [0, 1, 2]
+    assert shorter == [0, 2]
+    assert kept == [0, 2, 3]
+    assert three == [2, 3, 4]
+    assert await signing() == [3, 4]
+
+
 async def test_secrets_are_shown_once_and_kept_encrypted(
     owner: Api, receiver: Receiver, server: Server
 ) -> None:

@@ -118,7 +118,9 @@ async def test_webhook(call: Call) -> WebhookTest:
 
 @routes.add("POST", f"{ONE}/rotate", Scope.ORGANIZATION, WRITE, body=RotationBody, limit=5)
 async def rotate_secret(call: Call, body: RotationBody) -> Rotation:
-    """Make a new secret. For a week, or `windowSeconds` (30 days at most), both sign."""
+    """Make a new secret. For a week, or `windowSeconds` (30 days at most), the previous one signs
+    along; the one before it does until its own time is over, and no other.
+    """
     message = RotateSecret(
         caller=call.caller, webhook=_webhook(call), window_seconds=body.window_seconds
     )
