@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
@@ -26,7 +27,6 @@ from appstrate.capabilities import describe
 from appstrate.http.app import build_application
 from appstrate.http.call import Route
 from appstrate.http.gate import Gate
-from appstrate.http.limits import with_rates
 from appstrate.http.metrics import LoopLag
 from appstrate.http.routes import every_route
 from appstrate.http.routes.document import document_routes
@@ -154,7 +154,8 @@ def _routes(
     settings: Settings, info: ServerInfo, gate: Gate, url: str, lag: LoopLag
 ) -> list[Route]:
     rates = {"inline": settings.inline_limits.rate_per_min}
-    routes = [*with_rates(every_route(), rates), *status_routes(info, gate, url)]
+    limited = (replace(r, limit=r.limit and r.limit.as_set(rates)) for r in every_route())
+    routes = [*limited, *status_routes(info, gate, url)]
     routes += metrics_routes(settings.metrics_token, lag)
     return [*routes, *document_routes(routes, info.version)]
 

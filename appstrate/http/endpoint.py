@@ -12,7 +12,7 @@ from appstrate.http.call import Call, Handler, Page, Route, Scope
 from appstrate.http.codec import check_length, decode_body, json_response
 from appstrate.http.gate import GATE
 from appstrate.http.idempotency import once
-from appstrate.http.limits import rule_of, take_turn
+from appstrate.http.limits import take_turn
 from appstrate.http.problems import problem_response
 from appstrate.http.versions import choose_version
 
@@ -36,7 +36,8 @@ def endpoint(
     is too long; then come who asks, the version they speak, how often they have asked, what they
     may, the answer that is kept under their key, and the body.
     """
-    rule = rule_of(route, rate_factor)
+    name = f"{route.method} {route.path}"
+    rule = None if route.limit is None else route.limit.rule(name, rate_factor)
     if route.scope is Scope.PUBLIC and not route.of_runs:
         body_limit = min(body_limit, OF_STRANGERS)
 

@@ -5,9 +5,8 @@ everybody else by the address of their machine.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -15,9 +14,6 @@ from actors.accounts import Caller
 from actors.addresses import Addresses
 from actors.limiter import Allowance, Rule, TakeTurn
 from appstrate.http.client import client_key
-
-if TYPE_CHECKING:
-    from appstrate.http.call import Route
 
 FACTOR: web.AppKey[int] = web.AppKey("rate_limit_factor", int)
 ALLOWANCE: web.RequestKey[tuple[Rule, Allowance]] = web.RequestKey("allowance", tuple)
@@ -35,22 +31,13 @@ class Limit:
         span = "minute" if self.seconds == 60 else f"{self.seconds} seconds"
         return f"{self.uses} requests per {span}"
 
+    def as_set(self, rates: Mapping[str, int]) -> "Limit":
+        """The limit as an operator has set it, by the name of its setting."""
+        return replace(self, uses=rates.get(self.setting or "", self.uses))
 
-def with_rates(routes: Iterable["Route"], rates: Mapping[str, int]) -> Iterable["Route"]:
-    """Routes with the limits an operator has set, by the names of their settings."""
-    for route in routes:
-        limit = route.limit
-        if limit is not None and limit.setting is not None:
-            limit = replace(limit, uses=rates.get(limit.setting, limit.uses))
-        yield replace(route, limit=limit)
-
-
-def rule_of(route: "Route", factor: int) -> Rule | None:
-    """The rule of a route, if it has one."""
-    if route.limit is None:
-        return None
-    name = f"{route.method} {route.path}"
-    return Rule(name=name, limit=route.limit.uses * factor, seconds=route.limit.seconds)
+    def rule(self, name: str, factor: int) -> Rule:
+        """The rule for what has this name."""
+        return Rule(name=name, limit=self.uses * factor, seconds=self.seconds)
 
 
 async def take_turn(at: Addresses, request: web.Request, rule: Rule, caller: Caller | None) -> None:
@@ -65,7 +52,7 @@ async def take_turn_as(
 ) -> None:
     """Use something else that is limited: `of` is what it is, and who or what counts."""
     name, key = of
-    rule = Rule(name=name, limit=limit.uses * request.app[FACTOR], seconds=limit.seconds)
+    rule = limit.rule(name, request.app[FACTOR])
     taken = await at.limiter.ask(TakeTurn(rule=rule, key=key))
     if not taken.allowed:
         request[ALLOWANCE] = (rule, taken)
