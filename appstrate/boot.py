@@ -208,7 +208,7 @@ async def serve(settings: Settings, started: Callable[[Server], None]) -> None:
             )
         gone.cancel()
         log.info("draining", most_seconds=settings.shutdown_seconds)
-        record.unlink(missing_ok=True)
+        _forget_record(record)
         draining = asyncio.ensure_future(server.drain(settings.shutdown_seconds))
         await asyncio.wait((draining, stop_now), return_when=asyncio.FIRST_COMPLETED)
         draining.cancel()
@@ -243,3 +243,10 @@ def _write_record(path: Path, url: str) -> None:
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(json.dumps({"url": url, "pid": os.getpid()}))
     unfinished.replace(path)
+
+
+def _forget_record(path: Path) -> None:
+    """Remove the record, unless another server over the same folder has put its own there."""
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(path.read_text())["pid"] == os.getpid():
+            path.unlink()

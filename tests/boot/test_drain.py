@@ -1,6 +1,7 @@
 """SIGTERM: what is refused, what is served, what is waited for."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from support.api import Api, new_owner
 from support.fake_model import FakeModel, Hang, Hold, Say, fake_model
+from support.postgres import Postgres, url_of
 from support.processes import ServerProcess
 from support.waiting import eventually
 
@@ -106,3 +108,20 @@ async def test_a_second_signal_stops_at_once(tmp_path: Path, fake: FakeModel) ->
         await server.stop()
     assert ended["status"] == "failed"
     assert "server was stopped" in ended["error"]
+
+
+async def test_of_two_servers_over_a_folder_the_one_that_stays_is_found(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    shared = {"DATABASE_URL": url_of(await postgres.fresh_database()), "SIDECAR_POOL_SIZE": "0"}
+    first, second = (ServerProcess(tmp_path / "data", **shared) for _ in range(2))
+    record = tmp_path / "data" / "server.json"
+    await first.start()
+    try:
+        await second.start()
+        assert await first.stop() == 0
+        assert json.loads(record.read_text())["pid"] == second.pid
+    finally:
+        await first.stop()
+        await second.stop()
+    assert not record.exists()
