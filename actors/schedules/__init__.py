@@ -7,12 +7,13 @@ because the row and the run are written in one transaction.
 
 from actors.schedules.cron import preview as preview
 from actors.schedules.expansion import expand_due as expand_due
+from actors.schedules.fire_records import DueFire as DueFire
+from actors.schedules.fire_records import Expand as Expand
+from actors.schedules.fire_records import Expansion as Expansion
+from actors.schedules.fire_records import FireRecords as FireRecords
 from actors.schedules.firing import ACTOR_GONE as ACTOR_GONE
 from actors.schedules.firing import Firing as Firing
 from actors.schedules.line import Line as Line
-from actors.schedules.records import DueFire as DueFire
-from actors.schedules.records import Expand as Expand
-from actors.schedules.records import Expansion as Expansion
 from actors.schedules.records import Fire as Fire
 from actors.schedules.records import Schedule as Schedule
 from actors.schedules.records import ScheduleRecords as ScheduleRecords

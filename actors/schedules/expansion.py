@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfoNotFoundError
 from cronsim import CronSimError
 
 from actors.schedules.cron import fires, next_fire
-from actors.schedules.records import Expansion, Schedule
+from actors.schedules.fire_records import Expansion
+from actors.schedules.records import Schedule
 from actors.schedules.rules import DueTime, judge_due_times
 
 DUE_TIMES_AT_ONCE = 1000

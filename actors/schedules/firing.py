@@ -32,7 +32,7 @@ from actors.runtime import (
     Rejected,
     Unavailable,
 )
-from actors.schedules.records import DueFire, ScheduleRecords
+from actors.schedules.fire_records import DueFire, FireRecords
 from actors.schedules.schedules import acting_for, wish_of
 
 log = structlog.get_logger("scheduler")
@@ -57,7 +57,7 @@ class Firing:
 
     def __init__(
         self,
-        records: ScheduleRecords,
+        records: FireRecords,
         pubsub: Address[PubSub],
         members: Address[Members],
         launcher: Address[Launcher],

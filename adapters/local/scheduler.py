@@ -12,11 +12,11 @@ from actors.runtime import AskError, Unavailable
 from actors.schedules import (
     DueFire,
     Expansion,
+    FireRecords,
     Firing,
     Line,
     Schedule,
     Scheduler,
-    ScheduleRecords,
     expand_due,
 )
 
@@ -44,7 +44,7 @@ class LocalScheduler(Scheduler):
 
     def __init__(
         self,
-        records: ScheduleRecords,
+        records: FireRecords,
         firing: Firing,
         rate: LaunchRate,
         instance: InstanceId,

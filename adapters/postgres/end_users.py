@@ -7,7 +7,7 @@ import asyncpg
 from actors.accounts import EndUser, EndUserFields, EndUserQuery, Taken, merged
 from actors.ids import ApplicationId, EndUserId, OrgId
 from adapters.postgres.pool import Pool, refusing_deleted
-from adapters.postgres.schedules import hold_due
+from adapters.postgres.schedule_fires import hold_due_of
 
 END_USER = "id, application_id, name, email, external_id, metadata, created_at, updated_at"
 OF_INDEX: dict[str | None, Taken] = {
@@ -85,7 +85,7 @@ class PostgresEndUserRecords:
 
     async def remove(self, org: OrgId, application: ApplicationId, end_user: EndUserId) -> bool:
         async with self._pool.transaction() as connection:
-            await hold_due(connection, org, end_user)
+            await hold_due_of(connection, org, end_user)
             removed = await connection.fetchval(
                 """
                 WITH gone AS (

@@ -8,7 +8,7 @@ from actors.ids import ApplicationId, EndUserId, OrgId, UserId
 from actors.schedules import ACTOR_GONE
 from adapters.postgres.organizations import INVITATION, MEMBER
 from adapters.postgres.pool import Pool, refusing_deleted
-from adapters.postgres.schedules import disable_all
+from adapters.postgres.schedule_fires import disable_all
 
 KEPT = f"""
     SELECT {INVITATION}, i.status, o.name AS org_name,

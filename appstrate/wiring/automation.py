@@ -12,6 +12,7 @@ from adapters.local.scheduler import LocalScheduler
 from adapters.local.sender import HttpSender
 from adapters.postgres.notifications import PostgresNotificationRecords
 from adapters.postgres.retention import PostgresRetentionRecords
+from adapters.postgres.schedule_fires import PostgresFireRecords
 from adapters.postgres.schedules import PostgresScheduleRecords
 from adapters.postgres.webhooks import PostgresWebhookRecords
 from appstrate.wiring.means import Means
@@ -24,12 +25,12 @@ class AutomationWiring:
         self._means = means
         self._at = means.at
         self._settings = means.settings
-        self._schedules = PostgresScheduleRecords(means.pool)
+        self._fires = PostgresFireRecords(means.pool)
 
     def schedules(self) -> Callable[[], Schedules]:
         return partial(
             Schedules,
-            self._schedules,
+            PostgresScheduleRecords(self._means.pool),
             PostgresNotificationRecords(self._means.pool),
             members=self._at.members,
             packages=self._at.packages,
@@ -39,9 +40,9 @@ class AutomationWiring:
     def scheduler(self) -> Callable[[], Scheduler]:
         return partial(
             LocalScheduler,
-            self._schedules,
+            self._fires,
             Firing(
-                *(self._schedules, self._at.pubsub, self._at.members),
+                *(self._fires, self._at.pubsub, self._at.members),
                 *(self._at.launcher, self._at.run_manager),
             ),
             LaunchRate(self._at.limiter, self._settings.limits.per_org_global_rate_per_min),

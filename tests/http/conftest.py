@@ -10,6 +10,7 @@ from appstrate.boot import Server, serving
 from appstrate.settings import read_settings
 from support.api import Api, new_owner
 from support.fake_model import FakeModel, fake_model
+from support.receiver import Receiver, receiving
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +36,12 @@ async def fake() -> AsyncIterator[FakeModel]:
 @pytest.fixture
 async def owner(server: Server) -> Api:
     return await new_owner(server.url)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as one:
+        yield one
 
 
 @pytest.fixture

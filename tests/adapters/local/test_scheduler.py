@@ -13,7 +13,7 @@ from actors.runtime import Address
 from actors.schedules import Firing, LookAgain
 from adapters.local.scheduler import LocalScheduler
 from adapters.postgres.pool import Pool
-from adapters.postgres.schedules import PostgresScheduleRecords
+from adapters.postgres.schedule_fires import PostgresFireRecords
 from support.running import running
 from support.waiting import eventually, until
 
@@ -41,7 +41,7 @@ class CountingPool(Pool):
         return super().connection()
 
 
-def scheduler_of(records: PostgresScheduleRecords) -> LocalScheduler:
+def scheduler_of(records: PostgresFireRecords) -> LocalScheduler:
     """One that nobody answers."""
     pubsub: Address[PubSub] = Address("pubsub")
     members: Address[Members] = Address("members")
@@ -63,13 +63,13 @@ async def test_what_cannot_be_counted_is_let_go_at_once(pool: Pool) -> None:
             )
         )
 
-    async with running(lambda: scheduler_of(PostgresScheduleRecords(pool))):
+    async with running(lambda: scheduler_of(PostgresFireRecords(pool))):
         await until(is_let_go, 5)
 
 
 async def test_nothing_is_asked_while_nothing_is_due(pool: Pool) -> None:
     counting = CountingPool(pool)
-    records = PostgresScheduleRecords(counting)
+    records = PostgresFireRecords(counting)
 
     async with running(lambda: scheduler_of(records)) as scheduler:
         await eventually(lambda: counting.used == 2)

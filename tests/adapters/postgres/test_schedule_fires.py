@@ -9,7 +9,7 @@ from actors.ids import OrgId
 from actors.schedules import Expansion, Schedule
 from actors.schedules.rules import DueTime
 from adapters.postgres.pool import Pool
-from adapters.postgres.schedules import CLAIM, EXPAND, NEXT, PostgresScheduleRecords
+from adapters.postgres.schedule_fires import CLAIM, EXPAND, NEXT, PostgresFireRecords
 
 NOW = datetime(2026, 5, 2, 12, 0, tzinfo=UTC)
 MANY = """
@@ -52,7 +52,7 @@ async def test_looking_for_what_is_due_reads_no_whole_table(
 
 
 async def test_many_due_at_once_are_written_and_claimed_by_six_statements(many: Pool) -> None:
-    records = PostgresScheduleRecords(many)
+    records = PostgresFireRecords(many)
     await many.execute("UPDATE schedules SET next_run_at = $1 WHERE id LIKE 'sched_1__'", NOW)
     seen: list[str] = []
 
