@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 
 from actors.accounts import EndUser, EndUserFields, EndUserQuery, Taken, merged
-from actors.ids import ApplicationId, EndUserId, OrgId
+from actors.ids import ApplicationId, EndUserId, OrgId, RunId
 from adapters.postgres.pool import Pool, refusing_deleted
 from adapters.postgres.schedule_fires import hold_due_of
 
@@ -85,21 +85,21 @@ class PostgresEndUserRecords:
 
     async def remove(self, org: OrgId, application: ApplicationId, end_user: EndUserId) -> bool:
         async with self._pool.transaction() as connection:
-            await hold_due_of(connection, org, end_user)
-            removed = await connection.fetchval(
+            if not await _hold_all(connection, org, application, end_user):
+                return False
+            # First, for a run that is written again and again must find the schedule it names.
+            await connection.execute("DELETE FROM schedules WHERE end_user_id = $1", end_user)
+            await connection.execute(
                 """
-                WITH gone AS (
-                    DELETE FROM end_users WHERE org_id = $1 AND application_id = $2 AND id = $3
-                    RETURNING id
-                ), told AS (
-                    DELETE FROM notifications n USING gone
-                    WHERE n.recipient_type = 'end_user' AND n.recipient_id = gone.id
+                WITH told AS (
+                    DELETE FROM notifications
+                    WHERE recipient_type = 'end_user' AND recipient_id = $1
                 )
-                SELECT 1 FROM gone
+                DELETE FROM end_users WHERE id = $1
                 """,
-                *(org, application, end_user),
+                end_user,
             )
-        return removed is not None
+        return True
 
 
 async def _change(
@@ -125,3 +125,48 @@ async def _change(
     )
     assert row is not None
     return EndUser(**dict(row))
+
+
+async def hold_end_user(connection: asyncpg.Connection, run: RunId | None) -> None:
+    """Keep the end user of a run, before the run is locked and what is theirs is written.
+
+    Whoever deletes an end user holds them first: in this order nobody waits in a circle.
+    """
+    await connection.execute(
+        """
+        SELECT FROM end_users WHERE id = (SELECT end_user_id FROM runs WHERE id = $1)
+        FOR KEY SHARE
+        """,
+        run,
+    )
+
+
+async def _hold_all(
+    connection: asyncpg.Connection, org: OrgId, application: ApplicationId, end_user: EndUserId
+) -> bool:
+    """Lock an end user and what goes with them; False when there is none.
+
+    Due times, schedules, end users, runs: so does whoever launches, publishes or deletes runs.
+    """
+    await hold_due_of(connection, org, end_user)
+    await connection.execute(
+        "SELECT FROM schedules WHERE org_id = $1 AND end_user_id = $2 ORDER BY id FOR UPDATE",
+        *(org, end_user),
+    )
+    found = await connection.fetchval(
+        "SELECT 1 FROM end_users WHERE org_id = $1 AND application_id = $2 AND id = $3 FOR UPDATE",
+        *(org, application, end_user),
+    )
+    if found is None:
+        return False
+    await connection.execute(
+        """
+        SELECT FROM runs WHERE id IN (
+            SELECT id FROM runs WHERE end_user_id = $1
+            UNION SELECT r.id FROM runs r JOIN schedules s ON s.id = r.schedule_id
+            WHERE s.end_user_id = $1
+        ) ORDER BY id FOR NO KEY UPDATE
+        """,
+        end_user,
+    )
+    return True

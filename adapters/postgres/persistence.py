@@ -19,6 +19,7 @@ from actors.persistence import (
     PastRun,
     Viewer,
 )
+from adapters.postgres.end_users import hold_end_user
 from adapters.postgres.pool import Pool
 
 # What is told at once: more than one user and what is shared may take, less than a server minds.
@@ -128,14 +129,7 @@ async def keep(connection: asyncpg.Connection, run: RunId, kept: Kept) -> Droppe
     """
     if kept.nothing:
         return Dropped()
-    # Whoever deletes an end user holds their row first: in this order nobody waits in a circle.
-    await connection.execute(
-        """
-        SELECT FROM end_users WHERE id = (SELECT end_user_id FROM runs WHERE id = $1)
-        FOR KEY SHARE
-        """,
-        run,
-    )
+    await hold_end_user(connection, run)
     row = await connection.fetchrow(
         """
         SELECT org_id, application_id, package_id, user_id, end_user_id FROM runs

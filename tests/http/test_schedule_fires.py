@@ -11,7 +11,7 @@ from adapters.postgres.schedule_fires import PostgresFireRecords
 from adapters.postgres.schedules import PostgresScheduleRecords
 from appstrate.boot import Server
 from support.api import Api, Json, colleague, new_owner
-from support.fake_model import FakeModel
+from support.fake_model import FakeModel, Say
 from support.schedules import first_run, ready, schedule
 from support.sinks import database_of
 from support.waiting import until
@@ -155,6 +155,26 @@ async def test_it_runs_for_an_end_user_and_goes_with_them(
     assert (await owner.delete(f"/api/end-users/{end_user}")).status == 204
     assert (await owner.get(f"/api/schedules/{made['id']}")).status == 404
     assert (await owner.get(path)).status == 200
+
+
+async def test_an_end_user_goes_whose_schedule_has_made_runs_that_published(
+    owner: Api, fake: FakeModel
+) -> None:
+    write = {"bash": {"command": "mkdir outputs; echo a > outputs/a.csv"}}
+    await owner.new_model(fake, fake.script(owner.email, Say("", write), Say("Done.")))
+    agent = await owner.new_agent()
+    end_user = (await owner.post("/api/end-users", {})).json["id"]
+    made = await schedule(owner, agent, actor={"end_user_id": end_user})
+    run = (await owner.post(f"/api/schedules/{made['id']}/run")).json["id"]
+    await owner.wait(run)
+    published = (await owner.get(f"/api/documents?run_id={run}")).json["data"]
+    gone = await owner.delete(f"/api/end-users/{end_user}")
+    left = (await owner.get(f"/api/runs/{run}")).json
+
+    assert [each["name"] for each in published] == ["a.csv"]
+    assert gone.status == 204, gone.body
+    assert (left["endUserId"], left["scheduleId"]) == (None, None)
+    assert (await owner.get(f"/api/documents?run_id={run}")).json["data"] == []
 
 
 async def test_many_due_at_once_are_launched_together_and_bad_ones_harm_no_other(
