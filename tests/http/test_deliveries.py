@@ -3,8 +3,11 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from actors.accounts import Caller
 from actors.events import DELIVERIES
+from actors.ids import OrgId, UserId, WebhookId
 from actors.queue import WakeQueue
+from actors.webhooks import TestWebhook as Sample
 from actors.webhooks.webhooks import AT_ONCE_BY_HAND, AT_ONCE_OF_ORGANIZATION
 from appstrate.boot import Server
 from support.api import Api, Json, new_owner
@@ -218,6 +221,25 @@ async def test_an_organization_tests_few_webhooks_at_once(
     assert "Retry-After" in one_more.headers
     assert theirs.json["delivery"]["status"] == "success"
     assert afterwards.json["delivery"]["status"] == "success"
+
+
+async def test_tests_that_are_broken_off_do_not_count(
+    owner: Api, receiver: Receiver, server: Server
+) -> None:
+    receiver.answers = [None] * AT_ONCE_BY_HAND
+    made = await hook(owner, receiver)
+    caller = Caller(user=UserId("u"), email="", org=OrgId(owner.org["id"]))
+    testing = Sample(caller=caller, webhook=WebhookId(made["id"]))
+    asking = [asyncio.ensure_future(server.at.webhooks.ask(testing)) for _ in receiver.answers]
+    await receiver.received(AT_ONCE_BY_HAND)
+    for each in asking:
+        each.cancel()
+    await asyncio.wait(asking)
+
+    async def tested() -> bool:
+        return (await owner.post(f"/api/webhooks/{made['id']}/test")).status == 200
+
+    await until(tested)
 
 
 async def test_what_was_told_goes_with_its_run(owner: Api, receiver: Receiver) -> None:

@@ -18,6 +18,7 @@ from support.waiting import until
 
 HOLD_RUN = "SELECT FROM runs WHERE id = $1 FOR NO KEY UPDATE"
 HOLD_DOCUMENT = "SELECT FROM documents WHERE id = $1 FOR UPDATE"
+LEAD = "UPDATE documents SET presentation = NULL WHERE run_id = $1"
 COUNT = "UPDATE organizations SET documents_bytes_used = documents_bytes_used + 1 WHERE id = $1"
 
 
@@ -34,7 +35,7 @@ async def test_a_document_is_deleted_while_its_run_publishes(
 ) -> None:
     run, document = await _published(owner, agent)
     deleting = owner.delete(f"/api/documents/{document}")
-    deleted = await _meanwhile(server, (HOLD_RUN, run), owner.org["id"], deleting)
+    deleted = await _meanwhile(server, (HOLD_RUN, run), owner.org["id"], deleting, (LEAD, run))
 
     assert deleted.status == 204
 
@@ -46,7 +47,7 @@ async def test_a_document_expires_while_its_run_publishes(
     expire = "UPDATE documents SET expires_at = now() WHERE id = $1"
     await database_of(server).execute(expire, document)
     sweeping = server.at.file_sweeper.ask(SweepFiles(now=datetime.now(UTC)))
-    swept = await _meanwhile(server, (HOLD_RUN, run), owner.org["id"], sweeping)
+    swept = await _meanwhile(server, (HOLD_RUN, run), owner.org["id"], sweeping, (LEAD, run))
 
     assert swept >= 1
     assert (await owner.get(f"/api/documents/{document}")).status == 404
@@ -85,10 +86,14 @@ async def _published(owner: Api, agent: str) -> tuple[str, str]:
 
 
 async def _meanwhile(
-    server: Server, hold: tuple[str, str], org: OrgId, work: Coroutine[Any, Any, Any]
+    server: Server,
+    hold: tuple[str, str],
+    org: OrgId,
+    work: Coroutine[Any, Any, Any],
+    *then: tuple[str, str],
 ) -> Any:
     """What some work answers that begins while another transaction holds a row, and which then
-    counts bytes of the same organization.
+    does more, and counts bytes of the same organization.
     """
     pool, (statement, row) = database_of(server), hold
     async with pool.transaction() as connection:
@@ -97,5 +102,7 @@ async def _meanwhile(
         working = asyncio.ensure_future(work)
         blocked = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"
         await until(lambda: pool.fetchval(blocked, holder))
+        for each in then:
+            await connection.execute(*each)
         await connection.execute(COUNT, org)
     return await working

@@ -1,9 +1,19 @@
 """How what is old goes: in batches, each of which begins where the last has come to."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
+import pytest
+
+from actors import retention
+from actors.queue import Queue
+from actors.retention import DeletedLines, PurgeExpired, Retention, RetentionPolicy
+from adapters.local.queue import LocalQueue
+from adapters.postgres.jobs import PostgresJobRecords
 from adapters.postgres.pool import Pool
 from adapters.postgres.retention import PostgresRetentionRecords
+from support.running import running
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -55,6 +65,33 @@ async def test_a_batch_begins_where_the_last_has_come_to(pool: Pool) -> None:
     assert total == 6 * 3
     # Run 0 ended before where it began, 7 and 8 too late, and 9 not at all.
     assert await left(pool) == ["run_0", "run_7", "run_8", "run_9"]
+
+
+async def test_old_runs_are_gone_through_once(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool.connection() as connection:
+        await connection.execute(RUNS)
+    monkeypatch.setattr(retention, "LINES_AT_ONCE", 4)
+    began: list[datetime] = []
+
+    class Watched(PostgresRetentionRecords):
+        async def lines(
+            self, since: datetime, before: datetime, limit: int, *, inline_only: bool
+        ) -> DeletedLines:
+            if not inline_only:
+                began.append(since)
+            return await super().lines(since, before, limit, inline_only=inline_only)
+
+    policy = RetentionPolicy(run_days=None, log_days=1)
+    queue: Callable[[], Queue] = partial(LocalQueue, PostgresJobRecords(pool))
+    async with (
+        running(queue) as jobs,
+        running(partial(Retention, Watched(pool), jobs, policy)) as at,
+    ):
+        purged = await at.ask(PurgeExpired(now=START + 8 * DAY))
+
+    assert purged.lines == 7 * 3
+    assert began == sorted(set(began))
+    assert await left(pool) == ["run_7", "run_8", "run_9"]
 
 
 async def test_what_of_one_run_is_more_than_a_batch_goes_in_several(pool: Pool) -> None:
