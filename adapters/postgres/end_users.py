@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 
 from actors.accounts import EndUser, EndUserFields, EndUserQuery, Taken, merged
-from actors.ids import ApplicationId, EndUserId, OrgId, RunId
+from actors.ids import ApplicationId, EndUserId, OrgId
 from adapters.postgres.pool import Pool, refusing_deleted
 from adapters.postgres.schedule_fires import hold_due_of
 
@@ -127,46 +127,35 @@ async def _change(
     return EndUser(**dict(row))
 
 
-async def hold_end_user(connection: asyncpg.Connection, run: RunId | None) -> None:
-    """Keep the end user of a run, before the run is locked and what is theirs is written.
-
-    Whoever deletes an end user holds them first: in this order nobody waits in a circle.
-    """
-    await connection.execute(
-        """
-        SELECT FROM end_users WHERE id = (SELECT end_user_id FROM runs WHERE id = $1)
-        FOR KEY SHARE
-        """,
-        run,
-    )
-
-
 async def _hold_all(
     connection: asyncpg.Connection, org: OrgId, application: ApplicationId, end_user: EndUserId
 ) -> bool:
     """Lock an end user and what goes with them; False when there is none.
 
-    Due times, schedules, end users, runs: so does whoever launches, publishes or deletes runs.
+    Due times, runs, schedules, end users: a run that ends or publishes is written twice, and looks
+    for what it refers to then; one that is launched comes from a schedule.
     """
+    which = (org, application, end_user)
     await hold_due_of(connection, org, end_user)
     await connection.execute(
-        "SELECT FROM schedules WHERE org_id = $1 AND end_user_id = $2 ORDER BY id FOR UPDATE",
-        *(org, end_user),
+        """
+        SELECT FROM runs WHERE org_id = $1 AND application_id = $2 AND id IN (
+            SELECT id FROM runs WHERE end_user_id = $3
+            UNION SELECT r.id FROM runs r JOIN schedules s ON s.id = r.schedule_id
+            WHERE s.end_user_id = $3
+        ) ORDER BY id FOR NO KEY UPDATE
+        """,
+        *which,
+    )
+    await connection.execute(
+        """
+        SELECT FROM schedules WHERE org_id = $1 AND application_id = $2 AND end_user_id = $3
+        ORDER BY id FOR UPDATE
+        """,
+        *which,
     )
     found = await connection.fetchval(
         "SELECT 1 FROM end_users WHERE org_id = $1 AND application_id = $2 AND id = $3 FOR UPDATE",
-        *(org, application, end_user),
+        *which,
     )
-    if found is None:
-        return False
-    await connection.execute(
-        """
-        SELECT FROM runs WHERE id IN (
-            SELECT id FROM runs WHERE end_user_id = $1
-            UNION SELECT r.id FROM runs r JOIN schedules s ON s.id = r.schedule_id
-            WHERE s.end_user_id = $1
-        ) ORDER BY id FOR NO KEY UPDATE
-        """,
-        end_user,
-    )
-    return True
+    return found is not None

@@ -19,7 +19,6 @@ from actors.persistence import (
     PastRun,
     Viewer,
 )
-from adapters.postgres.end_users import hold_end_user
 from adapters.postgres.pool import Pool
 
 # What is told at once: more than one user and what is shared may take, less than a server minds.
@@ -129,11 +128,11 @@ async def keep(connection: asyncpg.Connection, run: RunId, kept: Kept) -> Droppe
     """
     if kept.nothing:
         return Dropped()
-    await hold_end_user(connection, run)
+    # Whoever deletes an end user holds their runs first: in this order nobody waits in a circle.
     row = await connection.fetchrow(
         """
         SELECT org_id, application_id, package_id, user_id, end_user_id FROM runs
-        WHERE id = $1 AND package_id IS NOT NULL
+        WHERE id = $1 AND package_id IS NOT NULL FOR NO KEY UPDATE
         """,
         run,
     )

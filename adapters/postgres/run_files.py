@@ -9,7 +9,6 @@ from actors.files import Document, FileLimits, InputFile, OutputRoom, Upload
 from actors.ids import ApplicationId, DocumentId, OrgId, RunId, UploadId
 from actors.runs import RunPlan
 from actors.runtime import Conflict, Rejected
-from adapters.postgres.end_users import hold_end_user
 from adapters.postgres.files import DOCUMENT, UPLOAD, read_document
 from adapters.postgres.pool import Pool, refusing_deleted
 
@@ -82,7 +81,6 @@ class PostgresRunFileRecords:
     @refusing_deleted
     async def add_output(self, document: Document, limits: FileLimits) -> Document:
         async with self._pool.transaction() as connection:
-            await hold_end_user(connection, document.run_id)
             # Whoever adds to a run's outputs holds its row: they are counted one by one.
             run = await connection.fetchrow(
                 "SELECT status, end_user_id FROM runs WHERE id = $1 FOR NO KEY UPDATE",

@@ -1,7 +1,5 @@
 """Schedules in PostgreSQL."""
 
-import asyncpg
-
 from actors.contract import pick
 from actors.ids import ApplicationId, OrgId, PackageId, ScheduleId
 from actors.schedules import Fire, Schedule
@@ -82,7 +80,14 @@ class PostgresScheduleRecords:
     async def remove(self, org: OrgId, application: ApplicationId, schedule: ScheduleId) -> bool:
         async with self._pool.transaction() as connection:
             await hold_due(connection, org, schedule)
-            await _hold_runs(connection, org, application, schedule)
+            # Who ends or deletes a run holds that, and looks for what it refers to then.
+            await connection.execute(
+                """
+                SELECT FROM runs WHERE schedule_id = $3 AND org_id = $1 AND application_id = $2
+                ORDER BY id FOR NO KEY UPDATE
+                """,
+                *(org, application, schedule),
+            )
             removed = await connection.fetchval(
                 """
                 DELETE FROM schedules WHERE id = $3 AND org_id = $1 AND application_id = $2
@@ -126,16 +131,3 @@ class PostgresScheduleRecords:
             *(org, application, schedule, limit),
         )
         return [Fire(**dict(row)) for row in rows]
-
-
-async def _hold_runs(
-    connection: asyncpg.Connection, org: OrgId, application: ApplicationId, schedule: ScheduleId
-) -> None:
-    """Lock a schedule, and then its runs: whoever deletes those goes on to its due times."""
-    found = await connection.fetchval(
-        "SELECT id FROM schedules WHERE org_id = $1 AND application_id = $2 AND id = $3 FOR UPDATE",
-        *(org, application, schedule),
-    )
-    await connection.execute(
-        "SELECT FROM runs WHERE schedule_id = $1 ORDER BY id FOR NO KEY UPDATE", found
-    )

@@ -52,15 +52,21 @@ async def setting(pool: Pool) -> None:
     await pool.execute(SETTING)
 
 
-async def test_an_end_user_is_deleted_while_a_run_of_theirs_publishes(pool: Pool) -> None:
+@pytest.mark.parametrize("what", ["end user", "schedule"])
+async def test_what_a_run_refers_to_is_deleted_while_it_publishes(pool: Pool, what: str) -> None:
     publishing = PostgresRunFileRecords(pool).add_output(_document(), FileLimits())
-    removing = PostgresEndUserRecords(pool).remove(ORG, APPLICATION, EU)
+    removing = (
+        PostgresEndUserRecords(pool).remove(ORG, APPLICATION, EU)
+        if what == "end user"
+        else PostgresScheduleRecords(pool).remove(ORG, APPLICATION, ScheduleId("s"))
+    )
+    # Bytes are counted while the run is held, before anything is written that refers to others.
     held = "SELECT FROM organizations WHERE id = 'o' FOR NO KEY UPDATE"
     published, removed = await _one_after_the_other(pool, held, publishing, removing)
 
-    assert published.id == DocumentId("d")
+    assert published.presentation == "primary"
     assert removed
-    assert await pool.fetchval("SELECT count(*) FROM documents") == 0
+    assert await pool.fetchval("SELECT count(*) FROM documents") == int(what == "schedule")
 
 
 async def test_an_end_user_is_deleted_while_a_schedule_of_theirs_is_run_by_hand(pool: Pool) -> None:
@@ -126,6 +132,7 @@ def _document() -> Document:
         mime="text/csv",
         size=1,
         sha256="x",
+        presentation="primary",
         created_at=datetime.now(UTC),
     )
 
