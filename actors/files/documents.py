@@ -74,7 +74,7 @@ class OpenContent(Request["Documents", Blob], frozen=True, kw_only=True):
 
 
 class KeepDocument(Request["Documents", DocumentView], frozen=True, kw_only=True):
-    """Keep a document for ever. For who brought it, and whoever may delete it."""
+    """Keep a document as long as its run. For who brought it, and whoever may delete it."""
 
     caller: Caller
     document: DocumentId
