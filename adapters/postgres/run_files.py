@@ -175,11 +175,12 @@ async def add_inputs(connection: asyncpg.Connection, plan: RunPlan, org_bytes: i
 
 
 async def _consume(connection: asyncpg.Connection, file: InputFile) -> None:
+    # By the clock, for this transaction may have begun before the one that was quicker was planned.
     consumed = await connection.fetchval(
         """
         UPDATE uploads SET consumed_at = coalesce(consumed_at, now()),
             expires_at = CASE WHEN consumed_at IS NULL THEN $2 ELSE expires_at END
-        WHERE id = $1 AND (consumed_at IS NULL OR expires_at > now()) RETURNING 1
+        WHERE id = $1 AND (consumed_at IS NULL OR expires_at > clock_timestamp()) RETURNING 1
         """,
         *(file.upload, file.reusable_until),
     )

@@ -1,13 +1,14 @@
 """Transactions that change the same rows at once: one waits for the other, none deadlocks."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from actors.files import Document, FileLimits
+from actors.files import Document, FileLimits, InputFile
 from actors.ids import (
     ApplicationId,
     DocumentId,
@@ -16,10 +17,12 @@ from actors.ids import (
     PackageId,
     RunId,
     ScheduleId,
+    UploadId,
     new_run_id,
 )
 from actors.packages import AgentDefinition
 from actors.runs import LogEntry, NewRun, RunPlan, ScheduledFire
+from actors.runtime import Conflict
 from adapters.postgres.end_users import PostgresEndUserRecords
 from adapters.postgres.pool import Pool
 from adapters.postgres.run_deletion import delete_run
@@ -98,11 +101,40 @@ async def test_a_schedule_is_deleted_while_a_run_of_it_is(pool: Pool) -> None:
     assert removed
 
 
+async def test_an_upload_for_one_use_is_of_one_of_two_runs_that_began_together(pool: Pool) -> None:
+    await pool.execute(
+        """
+        INSERT INTO uploads (id, org_id, application_id, name, mime, size, expires_at, storage_key,
+            sha256) VALUES ('u', 'o', 'a', 'a.csv', 'text/csv', 1, now() + interval '1 hour', 'k',
+            'x')
+        """
+    )
+    # As if the first had been planned when the second had begun already.
+    until_then = datetime.now(UTC) + timedelta(seconds=1)
+    records = PostgresRunRecords(pool)
+    first, second = (
+        records.launch([_new_run(files=[_file(number, until_then)])], 10) for number in "12"
+    )
+
+    async def over() -> bool:
+        return datetime.now(UTC) > until_then
+
+    held = "SELECT FROM organizations WHERE id = 'o' FOR UPDATE"
+    with pytest.raises(Conflict, match="given to another run"):
+        await _one_after_the_other(pool, held, first, second, over)
+
+    assert await pool.fetchval("SELECT count(*) FROM documents") == 1
+
+
 async def _one_after_the_other(
-    pool: Pool, held: str, first: Awaitable[Any], second: Awaitable[Any]
+    pool: Pool,
+    held: str,
+    first: Awaitable[Any],
+    second: Awaitable[Any],
+    condition: Callable[[], Awaitable[object]] | None = None,
 ) -> tuple[Any, Any]:
     """What two transactions answer, of which the first waits for what is held, and the second for
-    the first.
+    the first, until a condition holds.
     """
     blocked = "SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0"
     async with pool.transaction() as connection:
@@ -111,6 +143,8 @@ async def _one_after_the_other(
         await until(lambda: _equals(pool.fetchval(blocked), 1))
         other = asyncio.ensure_future(second)
         await until(lambda: _equals(pool.fetchval(blocked), 2))
+        if condition is not None:
+            await until(condition)
     return await one, await other
 
 
@@ -137,7 +171,22 @@ def _document() -> Document:
     )
 
 
-def _new_run() -> NewRun:
+def _file(number: str, reusable_until: datetime) -> InputFile:
+    return InputFile(
+        document=DocumentId(number),
+        workspace_name="a.csv",
+        storage_key=number,
+        name="a.csv",
+        mime="text/csv",
+        size=1,
+        sha256="x",
+        new=True,
+        upload=UploadId("u"),
+        reusable_until=reusable_until,
+    )
+
+
+def _new_run(**fields: Any) -> NewRun:
     definition = AgentDefinition(
         package=PackageId("@o/agent"),
         version_label="1.0.0",
@@ -164,4 +213,5 @@ def _new_run() -> NewRun:
         fire=ScheduledFire(schedule=ScheduleId("s")),
     )
     first = LogEntry(event="progress", level="info", message="created", data={})
+    plan = replace(plan, **fields)
     return NewRun(plan=plan, sealed_secret="x", expires_at=datetime.now(UTC), first=first)
