@@ -95,8 +95,6 @@ class Sandbox:
     ) -> dict[str, object]:
         """What the program has to give up by itself."""
         told: dict[str, object] = {}
-        if self.bubblewrap is None:  # which would see to it
-            told["parent"] = os.getpid()
         if user is not None:
             told["uid"] = user
         if user is not None or self.bubblewrap:

@@ -2,8 +2,7 @@
 and give up what a run has no business with.
 
 What to give up is told by APPSTRATE_WALLS, a JSON object: `uid` to become, `files` and `ports` for
-Landlock, `processes` and `file_bytes` as limits, `hidden` to keep this process's memory to itself;
-`parent` is the server's process, where nothing else ends this one when the server ends.
+Landlock, `processes` and `file_bytes` as limits, `hidden` to keep this process's memory to itself.
 """
 
 import contextlib
@@ -34,7 +33,7 @@ def harden() -> dict[str, Any]:
     os.umask(0o077)
     with contextlib.suppress(PermissionError):  # already the leader of a session
         os.setsid()
-    parent = walls.get("parent", os.getppid())
+    parent = os.getppid()
     if "uid" in walls:
         _become(walls["uid"])
     if sys.platform == "linux":

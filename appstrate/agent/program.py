@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import stat
 import sys
 import time
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from appstrate.agent.workspace import BundleError, unpack_skills
 SECRETS = ("APPSTRATE_SINK_URL", "APPSTRATE_SINK_FINALIZE_URL", "APPSTRATE_SINK_SECRET")
 # What the programs of a run find their way to the internet by.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+PRINTED = 1
 HERE = ("output", "log", "note", "pin", "publish_document")
 
 
@@ -50,11 +52,22 @@ def run_assignment() -> None:
 
 
 async def _live(settings: Settings, began: float) -> NoReturn:
+    _end_with_server()
     code = await _carry_out(settings, began)
     kill_descendants()
     # Nothing is left to be cleaned up that the end of the process does not clean up sooner, and
     # nothing that still runs here is worth waiting for.
     os._exit(code)
+
+
+def _end_with_server() -> None:
+    """End when nobody reads any more what this process prints, for then the server is gone.
+
+    The kernel tells the end of a parent only to who had asked for it before, and walls stand
+    between the two.
+    """
+    if stat.S_ISFIFO(os.fstat(PRINTED).st_mode):
+        asyncio.get_running_loop().add_reader(PRINTED, _stop, 0, None)
 
 
 def _variables() -> dict[str, str]:
