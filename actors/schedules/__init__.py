@@ -7,6 +7,7 @@ because the row and the run are written in one transaction.
 
 from actors.schedules.cron import preview as preview
 from actors.schedules.expansion import expand_due as expand_due
+from actors.schedules.expansion import expanding as expanding
 from actors.schedules.fire_records import DueFire as DueFire
 from actors.schedules.fire_records import Expand as Expand
 from actors.schedules.fire_records import Expansion as Expansion

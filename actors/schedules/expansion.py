@@ -6,15 +6,37 @@ from zoneinfo import ZoneInfoNotFoundError
 from cronsim import CronSimError
 
 from actors.schedules.cron import fires, next_fire
-from actors.schedules.fire_records import Expansion
+from actors.schedules.fire_records import Expand, Expansion
 from actors.schedules.records import Schedule
 from actors.schedules.rules import DueTime, judge_due_times
 
 DUE_TIMES_AT_ONCE = 1000
+OF_ALL_AT_ONCE = 10_000
 
 
-def expand_due(schedule: Schedule, now: datetime, grace: timedelta) -> Expansion:
-    """Its due times up to now, those of them that fire, and the next one; a thousand at most.
+def expanding(now: datetime, grace: timedelta) -> Expand:
+    """Expands one schedule after the other, those that are due soon included.
+
+    All of them get so few due times that nothing waits for long behind what a server has missed
+    that was off for a month; but each gets one.
+    """
+    left = OF_ALL_AT_ONCE
+
+    def expand(schedule: Schedule) -> Expansion:
+        nonlocal left
+        assert schedule.next_run_at is not None
+        most = min(max(left, 1), DUE_TIMES_AT_ONCE)
+        expansion = expand_due(schedule, max(now, schedule.next_run_at), grace, most)
+        left -= len(expansion.due)
+        return expansion
+
+    return expand
+
+
+def expand_due(
+    schedule: Schedule, now: datetime, grace: timedelta, most: int = DUE_TIMES_AT_ONCE
+) -> Expansion:
+    """Its due times up to now, but so many `most`; those of them that fire, and the next one.
 
     A schedule that is not understood any more, say because its time zone is known no longer, is
     broken; it must not keep the others from firing.
@@ -22,7 +44,7 @@ def expand_due(schedule: Schedule, now: datetime, grace: timedelta) -> Expansion
     first = schedule.next_run_at
     assert first is not None
     try:
-        due, following = _due_times(schedule, first, now)
+        due, following = _due_times(schedule, first, now, most)
     except (CronSimError, ZoneInfoNotFoundError, ValueError) as error:
         why = f"its times cannot be understood any more: {error}"
         skipped = DueTime(due_at=first, fires=False, reason=f"skipped: {why}")
@@ -32,7 +54,7 @@ def expand_due(schedule: Schedule, now: datetime, grace: timedelta) -> Expansion
 
 
 def _due_times(
-    schedule: Schedule, first: datetime, now: datetime
+    schedule: Schedule, first: datetime, now: datetime, most: int
 ) -> tuple[list[datetime], datetime | None]:
     expression, zone = schedule.cron_expression, schedule.timezone
     following = next_fire(expression, zone, first)
@@ -40,7 +62,7 @@ def _due_times(
         return [first], following
     due = [first]
     for each in fires(expression, zone, first):
-        if each > now or len(due) >= DUE_TIMES_AT_ONCE:
+        if each > now or len(due) >= most:
             return due, each
         due.append(each)
     return due, None

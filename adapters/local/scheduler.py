@@ -11,13 +11,11 @@ from actors.runs import LaunchRate
 from actors.runtime import AskError, Unavailable
 from actors.schedules import (
     DueFire,
-    Expansion,
     FireRecords,
     Firing,
     Line,
-    Schedule,
     Scheduler,
-    expand_due,
+    expanding,
 )
 
 log = structlog.get_logger("scheduler")
@@ -112,7 +110,8 @@ class LocalScheduler(Scheduler):
 
     async def _fire_due(self) -> bool:
         """Write and fire due times, the oldest first. False when there was nothing to be had."""
-        looked = await self._records.expand(self._now(), self._expand, AT_ONCE, AHEAD)
+        now = self._now()
+        looked = await self._records.expand(now, expanding(now, self._grace), AT_ONCE, AHEAD)
         now = self._now()
         most = self._line.most(now)
         claimed = await self._records.claim(now, now + LEASE, AT_ONCE, most, self._instance)
@@ -145,8 +144,3 @@ class LocalScheduler(Scheduler):
         for fire, seconds in held:
             if (fire.schedule.id, fire.due_at) in still:
                 self._line.wait(fire.schedule.org_id, self._now() + timedelta(seconds=seconds))
-
-    def _expand(self, schedule: Schedule) -> Expansion:
-        assert schedule.next_run_at is not None
-        now = max(self._now(), schedule.next_run_at)
-        return expand_due(schedule, now, self._grace)

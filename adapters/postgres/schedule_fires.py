@@ -15,16 +15,24 @@ from adapters.postgres.pool import Pool
 from adapters.postgres.run_rows import COLUMNS, NAMES, read_run
 from adapters.postgres.webhooks import tell_webhooks
 
-# The oldest due time of each schedule, so that those of one schedule stay in order.
-FIRST = """
-    SELECT DISTINCT ON (schedule_id) schedule_id, due_at, lease_until
-    FROM schedule_fires WHERE state = 'due' ORDER BY schedule_id, due_at
+OLDEST = """
+    SELECT schedule_id, due_at, lease_until FROM schedule_fires
+    WHERE state = 'due' {} ORDER BY schedule_id, due_at LIMIT 1
+"""
+# The oldest due time of each schedule, so that those of one schedule stay in order. From one
+# schedule to the next: of those that wait for a launch rate there may be a million.
+FIRST = f"""
+    WITH RECURSIVE oldest AS (
+        ({OLDEST.format("")}) UNION ALL
+        SELECT f.* FROM oldest o
+        CROSS JOIN LATERAL ({OLDEST.format("AND schedule_id > o.schedule_id")}) f
+    ) SELECT * FROM oldest
 """
 
 NEXT = f"""
     SELECT least((SELECT min(next_run_at) FROM schedules) - $2::interval, (
         SELECT min(coalesce(f.lease_until, f.due_at)) FROM ({FIRST}) f
-        JOIN schedules s ON s.id = f.schedule_id WHERE s.org_id <> ALL ($1)
+        WHERE (SELECT org_id FROM schedules s WHERE s.id = f.schedule_id) <> ALL ($1)
     ))
 """
 

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from actors.statistics import JobCounts, RowCounts
 from adapters.postgres.pool import Pool
+from adapters.postgres.schedule_fires import FIRST
 
 
 class PostgresStatisticsRecords:
@@ -32,9 +33,9 @@ class PostgresStatisticsRecords:
             now,
         )
         oldest: datetime | None = await self._pool.fetchval(
-            """
+            f"""
             SELECT least((SELECT min(next_run_at) FROM schedules),
-                         (SELECT min(due_at) FROM schedule_fires WHERE state = 'due'))
+                         (SELECT min(due_at) FROM ({FIRST}) f))
             """
         )
         counted = {"pending": 0, "running": 0} | {row["status"]: row["found"] for row in runs}

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from actors.ids import ApplicationId, OrgId, PackageId, ScheduleId, UserId
-from actors.schedules import Expansion, Line, Schedule, expand_due
+from actors.schedules import Expansion, Line, Schedule, expand_due, expanding
 from actors.schedules.rules import MisfirePolicy
 
 NOON = datetime(2026, 5, 2, 12, 0, tzinfo=UTC)
@@ -73,6 +73,21 @@ def test_what_was_missed_for_long_comes_in_parts() -> None:
     assert len(found.due) == 1000
     assert fired(found) == []
     assert found.following == NOON + 1000 * SECOND
+
+
+def test_what_many_have_missed_comes_in_parts_in_which_each_has_its_share() -> None:
+    expand = expanding(NOON + HOUR, MINUTE)
+    found = [expand(schedule("* * * * * *")) for _ in range(100)]
+
+    assert sum(len(each.due) for each in found) < 11_000
+    assert all(each.due for each in found)
+    assert found[-1].following == NOON + SECOND
+
+
+def test_a_schedule_that_is_due_soon_is_expanded_before_its_time() -> None:
+    found = expanding(NOON - SECOND / 2, MINUTE)(schedule())
+
+    assert (fired(found), found.following) == ([NOON], NOON + MINUTE)
 
 
 def test_a_schedule_that_is_understood_no_more_is_broken_and_harms_no_other() -> None:

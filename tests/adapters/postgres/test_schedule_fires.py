@@ -1,6 +1,7 @@
 """What looking for due schedules costs PostgreSQL."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,6 +27,13 @@ MANY = """
     ANALYZE schedules; ANALYZE schedule_fires;
 """
 
+BACKLOG = """
+    INSERT INTO schedule_fires (schedule_id, due_at, state)
+    SELECT 'sched_' || n % 4, '2026-05-02'::timestamptz + n * interval '1 second',
+        CASE WHEN n < 20000 THEN 'fired' ELSE 'due' END FROM generate_series(4, 40000) n
+    WHERE n % 4 > 0;
+"""
+
 
 @pytest.fixture
 async def many(pool: Pool) -> Pool:
@@ -49,6 +57,24 @@ async def test_looking_for_what_is_due_reads_no_whole_table(
 
     plan = [row[0] for row in rows]
     assert not [line for line in plan if "Seq Scan on schedule" in line], "\n".join(plan)
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize(
+    ("statement", "arguments"),
+    [(NEXT, ([], timedelta())), (CLAIM, (NOW, NOW, 1000, "why", ["o"], [0], "1"))],
+)
+async def test_many_that_wait_for_a_launch_rate_are_not_read_to_find_the_oldest(
+    many: Pool, statement: str, arguments: tuple[object, ...], *, analyzed: bool
+) -> None:
+    await many.execute(BACKLOG)
+    if analyzed:
+        await many.execute("ANALYZE schedule_fires")
+
+    found = await many.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", *arguments)
+
+    plan = json.loads(found)[0]["Plan"] if isinstance(found, str) else found[0]["Plan"]
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 200, plan
 
 
 async def test_many_due_at_once_are_written_and_claimed_by_six_statements(many: Pool) -> None:
