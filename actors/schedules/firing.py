@@ -43,6 +43,7 @@ PLAN_SECONDS = 8.0
 REFUSALS_AT_ONCE = 8
 # Whoever is further away than anything is planned ahead was due by a clock that was put back.
 LONGEST_AHEAD = 1.0
+TICK = 0.001
 ACTOR_GONE = "the user it ran for is no member of the organization any more"
 GONE = NotFound(f"The schedule was disabled: {ACTOR_GONE}.")
 FULL = LimitExceeded("too many runs of this organization wait to be started", retry_after=10)
@@ -89,10 +90,17 @@ class Firing:
         held = await self._launch([each for each in planned if each[0].due_at <= now])
         coming = [each for each in planned if each[0].due_at > now]
         if coming:
-            seconds = (coming[-1][0].due_at - self._now()).total_seconds()
-            await asyncio.sleep(min(seconds, LONGEST_AHEAD))
+            await self._reach(coming[-1][0].due_at)
             held += await self._launch(coming)
         return held
+
+    async def _reach(self, due: datetime) -> None:
+        """Wait until the clock says so, for timers may end a little before."""
+        most = LONGEST_AHEAD
+        while most > 0 and (left := (due - self._now()).total_seconds()) > 0:
+            seconds = max(left, TICK)
+            await asyncio.sleep(min(seconds, most))
+            most -= seconds
 
     async def _launch(self, planned: Sequence[Planned]) -> list[tuple[DueFire, float]]:
         plans = [(fire, plan) for fire, plan in planned if isinstance(plan, RunPlan)]

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
-from actors.ids import UserId
+from actors.ids import RunId, UserId
+from actors.runs import Ended
 from actors.schedules import DueFire, Firing, LookAgain
 from adapters.postgres.schedule_fires import PostgresFireRecords
 from adapters.postgres.schedules import PostgresScheduleRecords
@@ -230,6 +231,39 @@ async def test_a_clock_that_is_put_back_holds_nothing_up(
     )
     async with asyncio.timeout(15):
         assert await firing.fire([fire]) == []
+
+
+class Watched(PostgresFireRecords):
+    """Knows when it was told of refusals."""
+
+    at: datetime | None = None
+
+    async def refuse(self, fire: DueFire, error: str, run: RunId, now: datetime) -> Ended | None:
+        self.at = now
+        return await super().refuse(fire, error, run, now)
+
+
+async def test_nothing_is_fired_before_its_time_when_timers_end_early(
+    owner: Api, fake: FakeModel, server: Server
+) -> None:
+    made = await schedule(owner, await ready(owner, fake), cron_expression="0 0 1 1 *")
+    database = database_of(server)
+    found = await PostgresScheduleRecords(database).schedule(
+        made["orgId"], made["applicationId"], made["id"]
+    )
+    assert found is not None
+    began = datetime.now(UTC)
+    due = began + timedelta(seconds=0.4)
+    records = Watched(database)
+    firing = Firing(
+        *(records, server.at.pubsub, server.at.members, server.at.launcher, server.at.run_manager),
+        now=lambda: began + (datetime.now(UTC) - began) * 0.9,
+    )
+
+    await firing.fire([DueFire(schedule=replace(found, user_id=UserId("gone")), due_at=due)])
+
+    assert records.at is not None
+    assert records.at >= due
 
 
 async def test_run_now_launches_at_once(owner: Api, fake: FakeModel) -> None:
