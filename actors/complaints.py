@@ -26,6 +26,8 @@ WORDS = {
     "object": "an object",
 }
 SIGNS = {"<=": "at most", ">=": "at least"}
+SOME_VALUE = "[...]"
+"""How msgspec writes the key of an object whose keys are free: it does not say which."""
 
 
 def complain(message: str, kind: type[Any]) -> Rejected:
@@ -35,6 +37,10 @@ def complain(message: str, kind: type[Any]) -> Rejected:
     path, (code, name, told) = found["path"] or "", _told(found["said"])
     if code == "invalid_value" and (values := _values_at(kind, path)):
         told = f"must be one of {', '.join(values)}, {told}"
+    if code == "unknown_field" and (names := _names_at(kind, path)):
+        told += f", or use one of {', '.join(names)}"
+    if SOME_VALUE in path:
+        path, told = path.partition(SOME_VALUE)[0], f"has a value that {told}"
     field = ".".join(part for part in (path, name) if part)
     problem = FieldProblem(field=field, code=code, message=told)
     return Rejected(
@@ -54,14 +60,14 @@ def _told(said: str) -> tuple[str, str, str]:
     if found := ENUM.match(said):
         return "invalid_value", "", f"not {found['value']}"
     if found := BOUND.match(said):
-        things = (" characters" if found["kind"] == "str" else " items") if found["length"] else ""
-        verb = "have" if found["length"] else "be"
-        bound = found["bound"].removesuffix(".0")
+        verb, bound = "have" if found["length"] else "be", found["bound"].removesuffix(".0")
+        thing = " character" if found["kind"] == "str" else " item"
+        things = thing + ("" if bound == "1" else "s") if found["length"] else ""
         return "out_of_range", "", f"must {verb} {SIGNS[found['sign']]} {bound}{things}"
     if found := PATTERN.match(said):
         return "invalid_format", "", f"must match {found['pattern'].strip(chr(39))}"
     if found := KIND.match(said):
-        kinds = " or ".join(WORDS.get(kind, kind) for kind in found["kinds"].split(" | "))
+        kinds = _either(found["kinds"].split(" | "))
         return "invalid_type", "", f"must be {kinds}, not {WORDS.get(found['got'], found['got'])}"
     if said.startswith("Invalid value "):
         return (
@@ -75,14 +81,32 @@ def _told(said: str) -> tuple[str, str, str]:
     return code, "", f"is not usable: {said}"
 
 
+def _either(kinds: list[str]) -> str:
+    """Kinds in words; whoever takes numbers takes integers."""
+    told = [WORDS.get(kind, kind) for kind in kinds if kind != "int" or "float" not in kinds]
+    return " or ".join([", ".join(told[:-1]), told[-1]] if told[1:] else told)
+
+
 def _values_at(kind: type[Any], path: str) -> list[str]:
     """The values that a field takes, as JSON has them; none where they cannot be listed."""
+    return [
+        msgspec.json.encode(value).decode().strip('"')
+        for one in _types_at(kind, path)
+        for value in _listed(one)
+    ]
+
+
+def _names_at(kind: type[Any], path: str) -> list[str]:
+    """The names of the fields that an object has."""
+    structs = [one for one in _types_at(kind, path) if isinstance(one, inspect.StructType)]
+    return [field.encode_name for one in structs for field in one.fields]
+
+
+def _types_at(kind: type[Any], path: str) -> list[inspect.Type]:
     types = [inspect.type_info(kind)]
     for step in re.findall(r"\[[^\]]*\]|[^.\[\]]+", path):
         types = [inner for one in types for inner in _inside(one, step)]
-    return [
-        msgspec.json.encode(value).decode().strip('"') for one in types for value in _listed(one)
-    ]
+    return types
 
 
 def _inside(kind: inspect.Type, step: str) -> list[inspect.Type]:

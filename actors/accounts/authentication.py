@@ -110,9 +110,9 @@ class Authenticator:
             why = "revoked" if key.revoked else "expired"
             raise Rejected(f"this API key is {why}", code="unauthorized")
         if credentials.org not in (None, key.org_id):
-            raise Rejected("this API key belongs to another organization", code="forbidden")
+            raise _elsewhere("organization", "X-Org-Id")
         if credentials.application not in (None, key.application_id):
-            raise Rejected("this API key belongs to another application", code="forbidden")
+            raise _elsewhere("application", "X-Application-Id")
         if credentials.end_user is not None and key.end_user_id is None:
             raise Rejected(
                 "Appstrate-User is no end user of the key's application",
@@ -147,9 +147,11 @@ class Authenticator:
         if credentials.org is not None and facts.role is None:
             if credentials.conceal:
                 raise NotFound("there is no such organization", code="org_not_found")
-            raise Rejected("you are not a member of this organization", code="forbidden")
+            told = "you are not a member of this organization"
+            raise Rejected(told, code="forbidden", param="X-Org-Id")
         if credentials.application is not None and facts.application_id is None:
-            raise NotFound("there is no such application in this organization")
+            told = "there is no such application in this organization"
+            raise NotFound(told, param="X-Application-Id")
         session, renewed = facts.session, False
         if renew and self._now() - session.updated_at > RENEW_AFTER:
             session = msgspec.structs.replace(session, expires_at=self._now() + SESSION_LIFE)
@@ -166,6 +168,11 @@ class Authenticator:
             api_version=facts.api_version,
         )
         return Authentication(caller=caller, user=facts.user, session=session, renewed=renewed)
+
+
+def _elsewhere(what: str, header: str) -> Rejected:
+    told = f"this API key belongs to another {what}: leave {header} out, the key implies it"
+    return Rejected(told, code="forbidden", param=header)
 
 
 def digest(secret: str) -> str:

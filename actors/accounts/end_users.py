@@ -226,7 +226,7 @@ def check_metadata(metadata: Metadata) -> None:
         raise invalid("metadata", f"must have at most {MOST_KEYS} keys", "out_of_range")
     for key, value in metadata.items():
         if not 1 <= len(key) <= LONGEST_KEY:
-            problem = f"is a key that has not 1 to {LONGEST_KEY} characters"
+            problem = f"is too short or too long a key: keys have 1 to {LONGEST_KEY} characters"
             raise invalid(f"metadata.{key[:LONGEST_KEY]}", problem, "invalid_key")
         if isinstance(value, str) and len(value) > LONGEST_VALUE:
             problem = f"must have at most {LONGEST_VALUE} characters"

@@ -82,7 +82,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     def require(self, permission: str) -> None:
         """Refuse when this caller does not hold `permission`."""
         if permission not in self.permissions:
-            raise Rejected(f"this needs the permission {permission}", code="forbidden")
+            who = f"your role, {self.role}," if self.api_key is None else "this API key"
+            told = f"this needs the permission {permission}, which {who} does not have"
+            raise Rejected(told, code="forbidden")
 
     @property
     def organization(self) -> OrgId:

@@ -72,9 +72,9 @@ async def _checked(
         read += len(chunk)
         yield chunk
     if size is not None and read != size:
-        raise Rejected(f"{read} bytes came, and {size} were announced")
+        raise Rejected(f"{read} bytes were sent, but {size} were announced as the size")
     if sha256 is not None and digest.hexdigest() != sha256:
         raise Rejected(
-            f"the SHA-256 of what came is {digest.hexdigest()}, and another was announced",
+            f"the SHA-256 of what was sent is {digest.hexdigest()}, but another was announced",
             code="checksum_mismatch",
         )

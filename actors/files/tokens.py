@@ -24,7 +24,8 @@ class FileTokens:
         fits = [hmac.compare_digest(_mac(k, door, text).encode(), mac.encode()) for k in self._keys]
         thing, _, until = text.rpartition(".")
         if not any(fits):
-            raise Rejected("this token is not valid", code="unauthorized", param="token")
+            told = "token is missing or not valid: use the URL as it was given, unchanged"
+            raise Rejected(told, code="unauthorized", param="token")
         if int(until) <= now.timestamp():
             raise Rejected("the time of this link is over: ask for another", code=expired)
         return thing

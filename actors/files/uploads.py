@@ -132,7 +132,8 @@ class Uploads(Actor):
             told = f"Content-Type must be {upload.mime}, as it was announced"
             raise Rejected(told, param="Content-Type")
         if message.size is not None and message.size != upload.size:
-            raise Rejected(f"{message.size} bytes come, and {upload.size} were announced")
+            told = f"{message.size} bytes were sent, but {upload.size} were announced as the size"
+            raise Rejected(told, param="Content-Length")
         return upload
 
 
@@ -152,7 +153,10 @@ def _problems(
 
 
 def _written_already() -> Conflict:
-    return Conflict("the bytes of this upload have come already", code="upload_already_written")
+    return Conflict(
+        "the bytes of this upload were sent before: create another upload to send others",
+        code="upload_already_written",
+    )
 
 
 def _expired() -> Rejected:

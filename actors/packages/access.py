@@ -50,7 +50,8 @@ async def find_version(
     if found is not None:
         return found
     if package.versions:
-        raise NotFound(f"no published version of {package.id} fits {query!r}")
+        told = f"no published version of {package.id} fits {query!r}"
+        raise NotFound(told, param="version")
     raise NotFound(
         f"{package.id} was never published: publish its draft, or ask for ?version=draft",
         code="no_published_version",

@@ -146,7 +146,7 @@ class RunManager(Actor):
     async def _delete_all(self, message: DeleteRuns) -> int:
         if message.caller.end_user is not None:
             what = "this deletes the runs of everybody: leave Appstrate-User out"
-            raise Rejected(what, code="forbidden")
+            raise Rejected(what, code="forbidden", param="Appstrate-User")
         deleted = await self._records.delete_all(*message.caller.tenant, message.package)
         if deleted == "active":
             raise _in_progress("runs of this agent are active: cancel them")

@@ -11,7 +11,7 @@ from actors.accounts import ActAs, Caller, Members
 from actors.ids import EndUserId, ModelId, PackageId, ScheduleId, UserId, new_schedule_id
 from actors.models import Generation
 from actors.notifications import NotificationRecords, recipient
-from actors.packages import Packages, ResolveAgent
+from actors.packages import AgentDefinition, Packages, ResolveAgent
 from actors.packages.manifest import parameters
 from actors.runs import Launcher, PlanRun, RunPlan, ScheduledFire, Wish
 from actors.runtime import Actor, Address, Lane, NotFound, Refusal, Rejected, Request
@@ -21,7 +21,11 @@ from actors.schedules.rules import MisfirePolicy, OverlapPolicy
 from actors.schemas import is_file_field
 
 # What a launch calls otherwise than a schedule does.
-SPELT = {"modelId": "model_id_override", "proxyId": "proxy_id_override"}
+SPELT = {
+    "modelId": "model_id_override",
+    "proxyId": "proxy_id_override",
+    "version": "version_override",
+}
 
 
 class ActorSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -258,17 +262,9 @@ class Schedules(Actor):
         resolving = ResolveAgent(
             caller=caller, package=schedule.package_id, version=schedule.version_override
         )
-        agent = await self._packages.ask(resolving)
-        properties: dict[str, Any] = (parameters(agent.manifest, "input") or {}).get(
-            "properties", {}
-        )
-        files = [name for name, schema in properties.items() if is_file_field(schema)]
-        if files:
-            raise Rejected(
-                f"this agent takes files ({', '.join(files)}), which a schedule cannot bring",
-                param="input",
-            )
         try:
+            agent = await self._packages.ask(resolving)
+            _check_files(agent)
             await self._launcher.ask(_planning(await self._actor(schedule, caller), schedule))
         except Refusal as refusal:
             if refusal.code != "model_not_configured":  # that may well be mended before it fires
@@ -288,10 +284,10 @@ class Schedules(Actor):
             return await self._members.ask(acting_for(schedule))
         except NotFound:
             if schedule.end_user_id is not None:
-                told = "the end user this schedule runs for is none of this application"
+                told = "the end user this schedule is for does not exist in this application"
                 raise Rejected(told, param="actor.end_user_id") from None
             raise Rejected(
-                "the user this schedule runs for is no member of this organization",
+                "the user this schedule is for is no member of this organization",
                 param="actor.user_id",
             ) from None
 
@@ -338,6 +334,16 @@ def _launched(schedule: Schedule) -> tuple[object, ...]:
     return acting_for(schedule), schedule.version_override, wish_of(schedule)
 
 
+def _check_files(agent: AgentDefinition) -> None:
+    properties: dict[str, Any] = (parameters(agent.manifest, "input") or {}).get("properties", {})
+    files = [name for name, schema in properties.items() if is_file_field(schema)]
+    if files:
+        raise Rejected(
+            f"this agent takes files ({', '.join(files)}), which a schedule cannot bring",
+            param="input",
+        )
+
+
 def _planning(actor: Caller, schedule: Schedule) -> PlanRun:
     return PlanRun(
         caller=actor,
@@ -350,7 +356,8 @@ def _planning(actor: Caller, schedule: Schedule) -> PlanRun:
 def _chosen(actor: ActorSpec) -> dict[str, UserId | EndUserId | None]:
     user, end_user = actor.user_id, actor.end_user_id
     if (user is None) == (end_user is None):
-        raise Rejected("name a user_id or an end_user_id: whom it runs for", param="actor")
+        told = "actor must have either user_id or end_user_id: the one the schedule runs for"
+        raise Rejected(told, param="actor")
     return {
         "user_id": None if user is None else UserId(user),
         "end_user_id": None if end_user is None else EndUserId(end_user),
@@ -364,4 +371,4 @@ def _check_member(caller: Caller) -> None:
 
 
 def _unknown() -> NotFound:
-    return NotFound("there is no such schedule")
+    return NotFound("there is no such schedule in this application")

@@ -145,13 +145,15 @@ def _check_scope(found: Authentication, scope: Scope, application: str | None) -
     if scope in OF_SESSIONS and caller.api_key is not None:
         raise Rejected("API keys cannot do this: sign in", code="forbidden")
     if scope is Scope.PLATFORM and not caller.platform_admin:
-        raise Rejected("this is for administrators of the platform", code="forbidden")
+        told = "this is for the platform's owner and administrators (AUTH_PLATFORM_ADMIN_EMAILS)"
+        raise Rejected(told, code="forbidden")
     if scope in (Scope.ORGANIZATION, Scope.APPLICATION) and caller.org is None:
         raise Rejected("the header X-Org-Id is required", param="X-Org-Id")
     if scope is Scope.APPLICATION and caller.application is None:
         if application is None:
             raise Rejected("the header X-Application-Id is required", param="X-Application-Id")
-        raise NotFound("there is no such application in this organization")
+        told = "there is no such application in this organization"
+        raise NotFound(told, param="X-Application-Id")
 
 
 def is_dead_session(refusal: Refusal, request: web.Request, cookies: Cookies) -> bool:

@@ -117,7 +117,7 @@ def problem_response(refusal: Refusal, request_id: str, **headers: str) -> web.R
         instance=f"urn:appstrate:request:{request_id}",
         code=refusal.code,
         request_id=request_id,
-        param=refusal.param,
+        param=refusal.param or _only_field(refusal),
         retry_after=wait,
         errors=[_item(p) for p in refusal.problems] or None,
     )
@@ -148,6 +148,11 @@ def http_error(error: web.HTTPException) -> Refusal:
             return Rejected("the body is too large", code="payload_too_large")
         case _:
             return Rejected(error.reason or "the request cannot be used")
+
+
+def _only_field(refusal: Refusal) -> str | None:
+    fields = {problem.field for problem in refusal.problems}
+    return fields.pop() or None if len(fields) == 1 else None
 
 
 def _title(code: str) -> str:

@@ -65,7 +65,10 @@ async def test_a_launch_names_the_field(owner: Api, body: Any, fields: dict[str,
     ("body", "detail"),
     [
         ({}, "modelId is required"),
-        ({"modelId": None, "x": 1}, "x is not known here: leave it out"),
+        (
+            {"modelId": None, "x": 1},
+            "x is not known here: leave it out, or use one of modelId, generation",
+        ),
         ({"modelId": 7}, "modelId must be a string or null, not an integer"),
         ([], "the body must be an object, not a list"),
         (
@@ -117,3 +120,87 @@ async def test_a_document_without_a_bottom_is_refused(owner: Api) -> None:
     answer = await owner.request("POST", "/api/api-keys", data=DEEP)
 
     assert (answer.status, answer.code) == (400, "validation_failed")
+
+
+OF_AGENT = "/api/agents/{agent}"
+EMPTY_EVENTS = {"level": "org", "url": "https://a.example", "events": []}
+
+
+@pytest.mark.parametrize(
+    ("request_line", "body", "param", "detail"),
+    [
+        (
+            "POST /api/end-users",
+            {"metadata": {"plan": []}},
+            "metadata",
+            (
+                "metadata has a value that must be true or false, a number, a string or null, "
+                "not a list"
+            ),
+        ),
+        (
+            "POST /api/end-users",
+            {"externalId": ""},
+            "externalId",
+            "externalId must have 1 to 255 characters",
+        ),
+        (
+            "POST /api/end-users",
+            {"metadata": {"": "x"}},
+            "metadata.",
+            "metadata. is too short or too long a key: keys have 1 to 40 characters",
+        ),
+        (
+            f"POST {OF_AGENT}/run?version=9.9.9",
+            {},
+            "version",
+            "no published version of {agent} fits '9.9.9'",
+        ),
+        (
+            f"POST {OF_AGENT}/schedules",
+            {"cron_expression": "@daily", "version_override": "9.9.9"},
+            "version_override",
+            "no published version of {agent} fits '9.9.9'",
+        ),
+        (
+            f"POST {OF_AGENT}/schedules",
+            {"cron_expression": "@daily", "actor": {}},
+            "actor",
+            "actor must have either user_id or end_user_id: the one the schedule runs for",
+        ),
+        ("POST /api/webhooks", EMPTY_EVENTS, "events", "events must have at least 1 item"),
+        (
+            "PUT /api/uploads/_content",
+            None,
+            "token",
+            "token is missing or not valid: use the URL as it was given, unchanged",
+        ),
+    ],
+)
+async def test_a_mistake_is_told_with_its_field_and_the_way_out(
+    owner: Api, request_line: str, body: Any, param: str, detail: str
+) -> None:
+    agent = await owner.new_agent("told")
+    method, _, path = request_line.partition(" ")
+
+    answer = await owner.request(method, path.format(agent=agent), json=body)
+
+    assert (answer.json["param"], answer.json["detail"]) == (param, detail.format(agent=agent))
+
+
+async def test_a_missing_permission_is_told_with_who_lacks_it(owner: Api) -> None:
+    key = await owner.with_key(scopes=["runs:read"])
+
+    answer = await key.get("/api/webhooks")
+
+    told = "this needs the permission webhooks:read, which this API key does not have"
+    assert (answer.status, answer.json["detail"]) == (403, told)
+
+
+async def test_a_key_in_a_foreign_application_is_told_which_header_to_leave_out(owner: Api) -> None:
+    key = await owner.with_key(scopes=["runs:read"])
+
+    answer = await key.get("/api/runs", headers={"X-Application-Id": "app_x"})
+
+    assert (answer.status, answer.json["param"]) == (403, "X-Application-Id")
+    assert "leave X-Application-Id out" in answer.json["detail"]

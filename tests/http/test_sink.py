@@ -235,7 +235,14 @@ async def test_an_unknown_run_is_not_there(played: PlayedRun) -> None:
     ("changes", "field", "detail"),
     [
         ({"specversion": "2.0"}, "specversion", "specversion must be one of 1.0, not '2.0'"),
-        ({"extra": 1}, "extra", "extra is not known here: leave it out"),
+        (
+            {"extra": 1},
+            "extra",
+            (
+                "extra is not known here: leave it out, or use one of specversion, type, source, "
+                "id, time, datacontenttype, data, sequence, dataschema"
+            ),
+        ),
         ({"data": []}, "data", "data must be an object, not a list"),
         ({"sequence": "1"}, "sequence", "sequence must be an integer, not a string"),
         ({"sequence": -1}, "sequence", f"sequence must be from 0 to {2**31 - 1}"),
