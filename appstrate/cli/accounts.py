@@ -18,14 +18,18 @@ T = TypeVar("T")
 
 Email = Annotated[
     str | None,
-    typer.Option("--email", envvar="APPSTRATE_EMAIL", help="Who signs in; else who last did."),
+    typer.Option(
+        "--email", envvar="APPSTRATE_EMAIL", help="Who signs in; without it, whoever did last."
+    ),
 ]
 Password = Annotated[
     str | None,
-    typer.Option("--password", envvar="APPSTRATE_PASSWORD", help="Asked for, if not known."),
+    typer.Option("--password", envvar="APPSTRATE_PASSWORD", help="Asked for when it is not known."),
 ]
-Org = Annotated[str | None, typer.Option("--org", help="Its slug or id; else one's first.")]
-App = Annotated[str | None, typer.Option("--app", help="Its name or id; else the default one.")]
+Org = Annotated[str | None, typer.Option("--org", help="Its slug or id; without it, your first.")]
+App = Annotated[
+    str | None, typer.Option("--app", help="Its name or id; without it, the default one.")
+]
 SECRETS = ("apiKey", "password")
 
 
@@ -54,11 +58,11 @@ def login(
 
 
 def claim(
-    name: Annotated[str | None, typer.Option(help="Yours; asked for on a terminal.")] = None,
-    email: Annotated[str | None, typer.Option(help="Likewise.")] = None,
-    password: Annotated[str | None, typer.Option(help="Likewise, twice.")] = None,
+    name: Annotated[str | None, typer.Option(help="Your name; asked for on a terminal.")] = None,
+    email: Annotated[str | None, typer.Option(help="Your e-mail address; likewise.")] = None,
+    password: Annotated[str | None, typer.Option(help="Your password; likewise, twice.")] = None,
     token: Annotated[
-        str | None, typer.Option(help="The claim token; else this folder's server's own.")
+        str | None, typer.Option(help="The claim token; without it, that of this folder's server.")
     ] = None,
     as_json: AsJson = False,
     url: Url = None,

@@ -43,8 +43,8 @@ agents = group("See what can be run.", list_agents)
 
 @agents.command("show")
 def show_agent(
-    agent: Annotated[str, typer.Argument(help="The agent, as @scope/name.")],
-    version: Annotated[str, typer.Option(help="draft, a version, tag or range.")] = "",
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent, as @scope/name.")],
+    version: Annotated[str, typer.Option(help="draft, or a version, tag or range.")] = "",
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:

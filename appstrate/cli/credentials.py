@@ -18,7 +18,7 @@ CredentialId = Annotated[str, typer.Argument(metavar="CREDENTIAL", help="The cre
 def list_credentials(
     email: Email = None, password: Password = None, as_json: AsJson = False, url: Url = None
 ) -> None:
-    """List the keys there are for model providers; none is ever shown."""
+    """List the credentials for model providers; the keys themselves are never shown."""
     page = _ask(url, email, password, "GET")
     show_rows(
         page,
@@ -57,12 +57,18 @@ def list_providers(
 
 @credentials.command("add")
 def add(
-    provider: Annotated[str, typer.Argument(help="As `credentials providers` shows it.")],
+    provider: Annotated[
+        str, typer.Argument(metavar="PROVIDER", help="As `credentials providers` shows it.")
+    ],
     api_key: Annotated[
         str | None,
-        typer.Option(envvar="APPSTRATE_PROVIDER_KEY", help="Its key; asked for on a terminal."),
+        typer.Option(
+            envvar="APPSTRATE_PROVIDER_KEY", help="The provider's key; asked for on a terminal."
+        ),
     ] = None,
-    base_url: Annotated[str | None, typer.Option(help="Where it is, if elsewhere.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Where the provider is, if not where it usually is.")
+    ] = None,
     label: Annotated[str | None, typer.Option(help="What to call it.")] = None,
     email: Email = None,
     password: Password = None,

@@ -39,7 +39,7 @@ def list_documents(
     )
 
 
-documents = group("Files of runs.", list_documents)
+documents = group("Fetch the files of runs.", list_documents)
 
 
 @documents.command("get")

@@ -39,7 +39,7 @@ def list_jobs(
     )
 
 
-jobs = group("See to what the server has given up.", list_jobs)
+jobs = group("Look at jobs the server gave up, retry and discard them.", list_jobs)
 
 
 @jobs.command("show")

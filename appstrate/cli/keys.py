@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def list_keys(
     email: Email = None, password: Password = None, as_json: AsJson = False, url: Url = None
 ) -> None:
-    """List the keys of the application, also those that count no more."""
+    """List the keys of the application, revoked and expired ones too."""
 
     async def work(client: "Client") -> dict[str, Any]:
         return dict(await client.get("/api/api-keys"))
@@ -42,11 +42,16 @@ keys = group("Make, list and revoke API keys.", list_keys)
 
 @keys.command("add")
 def add_key(
-    name: Annotated[str, typer.Argument(help="What it is for.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for.")],
     scopes: Annotated[
-        list[str] | None, typer.Option("--scope", help="What it may do, as agents:run; else all.")
+        list[str] | None,
+        typer.Option(
+            "--scope", help="What it may do, such as agents:run; without it, all you may."
+        ),
     ] = None,
-    expires: Annotated[str | None, typer.Option(help="Such as 2030-01-01T00:00:00Z.")] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="When it expires, such as 2030-01-01T00:00:00Z.")
+    ] = None,
     email: Email = None,
     password: Password = None,
     as_json: AsJson = False,

@@ -28,16 +28,18 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show everything.
 
 
 def run(
-    agent: Annotated[str, typer.Argument(help="The agent, as @scope/name.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent, as @scope/name.")],
     values: Values = None,
     files: Files = None,
-    model: Annotated[str | None, typer.Option(help="A model's name or id, or demo.")] = None,
-    version: Annotated[str | None, typer.Option(help="draft, a version, tag or range.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model's name or id; demo is the scripted one.")
+    ] = None,
+    version: Annotated[str | None, typer.Option(help="draft, or a version, tag or range.")] = None,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Show the run until it has ended.")
     ] = True,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Nothing but what it delivers.")
+        bool, typer.Option("--quiet", "-q", help="Print nothing but what it delivers.")
     ] = False,
     verbose: Verbose = False,
     as_json: AsJson = False,
@@ -80,7 +82,7 @@ def logs(
     ] = False,
     url: Url = None,
 ) -> None:
-    """Print the log of a run; with -f as it happens, also over a restart of the server."""
+    """Print the log of a run; -f follows it, even over a restart of the server."""
     run_work(_logs(url, run_id, follow=follow, verbose=verbose, as_json=as_json), None)
 
 

@@ -33,18 +33,18 @@ def list_models(as_json: AsJson = False, url: Url = None) -> None:
     )
 
 
-models = group("What agents think with.", list_models)
+models = group("Models that agents think with.", list_models)
 
 
 @models.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="What the provider calls the model.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the provider calls the model.")],
     credential: Annotated[
-        str | None, typer.Option(help="Id or label of a credential; else the only one.")
+        str | None, typer.Option(help="Id or label of a credential; without it, the only one.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="What to call it here.")] = None,
     context_window: Annotated[int | None, typer.Option(help="In tokens.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Of one answer.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Of one answer, in tokens.")] = None,
     default: Annotated[bool, typer.Option("--default", help="Use it by default.")] = False,
     email: Email = None,
     password: Password = None,
@@ -53,7 +53,7 @@ def add(
 ) -> None:
     """Let agents use a model of a provider; the first one becomes the default.
 
-    What is not said is what is known of the model. Example: `appstrate models add qwen3`
+    What is left out is taken from what is known of the model. Example: `appstrate models add qwen3`
     """
     said = {"label": label, "contextWindow": context_window, "maxTokens": max_tokens}
     spec = {"modelId": name} | {key: value for key, value in said.items() if value is not None}
@@ -77,7 +77,7 @@ def try_model(model: ModelName, as_json: AsJson = False, url: Url = None) -> Non
 
 @models.command("default")
 def set_default(model: ModelName, as_json: AsJson = False, url: Url = None) -> None:
-    """Have agents use a model when nothing else is said."""
+    """Have agents use a model unless told otherwise."""
 
     async def work() -> dict[str, Any]:
         async with connected(url) as client:
@@ -89,7 +89,7 @@ def set_default(model: ModelName, as_json: AsJson = False, url: Url = None) -> N
 
 @models.command("remove")
 def remove(model: ModelName, as_json: AsJson = False, url: Url = None) -> None:
-    """Have agents use a model no more."""
+    """Remove a model; agents cannot use it any more."""
     run_work(_of_model(url, "DELETE", model))
     tell({"id": model, "removed": True}, "Removed.", as_json=as_json)
 

@@ -59,8 +59,12 @@ packages = group("Build, check, import, fetch and remove packages.", list_packag
 
 @packages.command("build")
 def build_packages(
-    sources: Annotated[Path, typer.Argument(help="A package's folder, or a folder of those.")],
-    target: Annotated[Path, typer.Argument(help="Where the archives go.")] = Path(),
+    sources: Annotated[
+        Path, typer.Argument(metavar="SOURCES", help="A package's folder, or a folder of those.")
+    ],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="Where the archives go.")
+    ] = Path(),
     check: Annotated[bool, typer.Option(help="Change nothing; fail on differences.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -90,7 +94,9 @@ def build_packages(
 
 @packages.command("validate")
 def validate_package(
-    archive: Annotated[Path, typer.Argument(exists=True, help="An archive, or its folder.")],
+    archive: Annotated[
+        Path, typer.Argument(metavar="ARCHIVE", exists=True, help="An archive, or its folder.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Check a package as an import would, without a server; tells every problem at once."""
@@ -126,7 +132,10 @@ def validate_package(
 @packages.command("import")
 def import_package(
     archive: Annotated[
-        Path, typer.Argument(exists=True, help="A .afps, .zip or .afps-bundle, or a folder.")
+        Path,
+        typer.Argument(
+            metavar="ARCHIVE", exists=True, help="A .afps, .zip or .afps-bundle, or a folder."
+        ),
     ],
     force: Annotated[bool, typer.Option(help="Overwrite drafts and published bytes.")] = False,
     as_json: AsJson = False,
@@ -163,7 +172,7 @@ def import_package(
 @packages.command("export")
 def export_package(
     package: PackageName,
-    version: Annotated[str, typer.Option(help="A version; else the latest.")] = "",
+    version: Annotated[str, typer.Option(help="A version; without it, the latest.")] = "",
     bundle: Annotated[
         bool, typer.Option("--bundle", help="An agent with everything it needs, in one file.")
     ] = False,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def list_orgs(
     email: Email = None, password: Password = None, as_json: AsJson = False, url: Url = None
 ) -> None:
-    """List the organizations one belongs to; a star marks where the command line acts."""
+    """List the organizations you belong to; a star marks where the command line acts."""
 
     async def work(client: "Client") -> dict[str, Any]:
         return dict(await client.get("/api/orgs"))
@@ -62,7 +62,7 @@ apps = group("Choose the application to act in.", list_apps)
 
 @orgs.command("use")
 def use_org(
-    org: Annotated[str, typer.Argument(help="Its slug or id.")],
+    org: Annotated[str, typer.Argument(metavar="ORG", help="Its slug or id.")],
     email: Email = None,
     password: Password = None,
     as_json: AsJson = False,
@@ -75,7 +75,7 @@ def use_org(
 
 @apps.command("use")
 def use_app(
-    app: Annotated[str, typer.Argument(help="Its name or id.")],
+    app: Annotated[str, typer.Argument(metavar="APP", help="Its name or id.")],
     email: Email = None,
     password: Password = None,
     as_json: AsJson = False,

@@ -23,9 +23,9 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 def list_runs(
     agent: Annotated[str, typer.Option(help="Only of this agent, as @scope/name.")] = "",
     state: Annotated[str, typer.Option("--status", help="Only runs in this state.")] = "",
-    mine: Annotated[bool, typer.Option("--mine", help="Only one's own.")] = False,
+    mine: Annotated[bool, typer.Option("--mine", help="Only your own.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
-    offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
+    offset: Annotated[int, typer.Option(min=0, help="How many to skip first.")] = 0,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:

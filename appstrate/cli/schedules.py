@@ -22,14 +22,14 @@ from appstrate.cli.terminal import (
 )
 
 ScheduleId = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's id.")]
-Cron = Annotated[str, typer.Argument(help="Such as '0 7 * * MON' or @daily.")]
+Cron = Annotated[str, typer.Argument(metavar="CRON", help="Such as '0 7 * * MON' or @daily.")]
 Zone = Annotated[str, typer.Option("--timezone", "-z", help="Of the IANA database.")]
 Name = Annotated[str | None, typer.Option(help="What to call it.")]
 Overlaps = Annotated[
     bool | None,
     typer.Option(
         "--skip-overlaps/--allow-overlaps",
-        help="Whether to leave a time out while the run before it is active.",
+        help="Whether to skip a due time while an earlier run is active.",
     ),
 ]
 Misses = Annotated[
@@ -39,9 +39,7 @@ Misses = Annotated[
         help="Whether one run makes up for all times the server missed.",
     ),
 ]
-Model = Annotated[
-    str | None, typer.Option(help="A model's name or id, instead of the agent's; '' for that.")
-]
+Model = Annotated[str | None, typer.Option(help="A model's name or id; '' for the agent's own.")]
 FIRES = {"fired": "green", "refused": "red", "skipped": "yellow"}
 
 
@@ -79,7 +77,7 @@ def show(schedule: ScheduleId, as_json: AsJson = False, url: Url = None) -> None
 
 @schedules.command("add")
 def add(
-    agent: Annotated[str, typer.Argument(help="The agent, as @scope/name.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="The agent, as @scope/name.")],
     cron: Cron,
     timezone: Zone = "UTC",
     values: Values = None,
@@ -103,8 +101,12 @@ def add(
 @schedules.command("edit")
 def edit(
     schedule: ScheduleId,
-    cron: Annotated[str | None, typer.Option(help="When, as of `schedules add`.")] = None,
-    timezone: Annotated[str | None, typer.Option("--timezone", "-z", help="Of IANA.")] = None,
+    cron: Annotated[
+        str | None, typer.Option(help="When it is due, as for `schedules add`.")
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option("--timezone", "-z", help="Of the IANA database.")
+    ] = None,
     values: Values = None,
     name: Name = None,
     model: Model = None,
@@ -113,7 +115,7 @@ def edit(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Change what is said of a schedule; the rest stays. An input is replaced as a whole."""
+    """Change what is given of a schedule, and leave the rest; an input is replaced whole."""
     body = _said(name, model, skip_overlaps, make_up)
     body |= {"cron_expression": cron} if cron else {}
     body |= {"timezone": timezone} if timezone else {}

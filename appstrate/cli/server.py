@@ -10,7 +10,7 @@ from appstrate.cli.terminal import AsJson, Waiting, command_name, console, error
 
 
 def serve() -> None:
-    """Serve, in the foreground, until ^C."""
+    """Serve in the foreground, until ^C."""
     import asyncio
 
     import uvloop
@@ -49,7 +49,7 @@ def serve() -> None:
 
 
 def demo() -> None:
-    """Start a server behind the terminal, run a demo agent, and leave the server running."""
+    """Start a server in the background, run a demo agent, and leave the server running."""
     import asyncio
 
     from appstrate.cli.access import data_dir
@@ -89,7 +89,9 @@ def stop(as_json: AsJson = False) -> None:
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help="A folder that is made.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="TARGET", help="A folder that does not exist yet.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Copy the database, the files and the secrets of the server in this folder."""
@@ -112,7 +114,9 @@ def backup(
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(help="What `appstrate backup` has made.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="A folder that `appstrate backup` made.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Fill an empty data folder from a backup; the next server goes on from there."""

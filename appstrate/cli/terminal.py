@@ -25,7 +25,7 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 PATIENCE = 1.0
 
-Url = Annotated[str | None, typer.Option("--url", help="The server; else APPSTRATE_URL.")]
+Url = Annotated[str | None, typer.Option("--url", help="The server; without it, APPSTRATE_URL.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 

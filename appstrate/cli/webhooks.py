@@ -20,7 +20,9 @@ from appstrate.cli.terminal import (
 WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK", help="The webhook's id.")]
 Events = Annotated[
     list[str] | None,
-    typer.Option("--event", "-e", help="Such as run.failed; by default every end of a run."),
+    typer.Option(
+        "--event", "-e", help="Such as run.failed; a new one is told of every end by default."
+    ),
 ]
 Agent = Annotated[str | None, typer.Option(help="Only runs of this agent.")]
 Summary = Annotated[
@@ -49,7 +51,7 @@ def list_webhooks(as_json: AsJson = False, url: Url = None) -> None:
     )
 
 
-webhooks = group("Tell others what happens to runs.", list_webhooks)
+webhooks = group("Tell other systems what happens to runs.", list_webhooks)
 
 
 @webhooks.command("add")
@@ -61,7 +63,7 @@ def add(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Have a URL told of runs; prints the secret that signs what it is told, this once.
+    """Have runs told to a URL; prints the secret that signs the messages, which is shown once.
 
     Example: `appstrate webhooks add https://example.com/hook -e run.failed`
     """
@@ -93,7 +95,7 @@ def edit(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Change what is said of a webhook; the rest stays."""
+    """Change what is given of a webhook, and leave the rest."""
     said = {"url": target, "events": events, "packageId": agent, "enabled": enabled}
     body = {field: value for field, value in said.items() if value is not None}
     if summary is not None:
@@ -128,7 +130,9 @@ def deliveries(
 @webhooks.command("redeliver")
 def redeliver(
     webhook: WebhookId,
-    delivery: Annotated[str, typer.Argument(help="The delivery's id, as deliveries shows it.")],
+    delivery: Annotated[
+        str, typer.Argument(metavar="DELIVERY", help="The delivery's id, as deliveries shows it.")
+    ],
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:

@@ -60,6 +60,8 @@ def test_every_command_explains_itself_and_answers_programs(name: str) -> None:
     options = {option for parameter in command.params for option in parameter.opts}
     assert "--json" in options or name in FOR_PEOPLE
     assert all(p.help for p in command.params if p.name != "help")
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    assert all(str(p.metavar).isupper() for p in arguments)
 
 
 @pytest.mark.parametrize("subject", LISTS)
