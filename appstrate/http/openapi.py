@@ -11,6 +11,7 @@ from aiohttp import web
 
 from appstrate.http.answers import REF, Schema, Shared, header_components, headers_of
 from appstrate.http.call import Media, Query, Route, Scope
+from appstrate.http.descriptions import ABOUT, PATH, describe
 from appstrate.http.idempotency import takes_keys
 from appstrate.http.problems import Problem
 from appstrate.http.refusals import refusals
@@ -54,6 +55,7 @@ def document(routes: Iterable[Route], version: str) -> bytes:
     described = [(route, *_types(route)) for route in chosen]
     kinds = [kind for _, given, answered in described for kind in (*given, *answered)]
     found, components = msgspec.json.schema_components([*kinds, Problem], ref_template=REF)
+    describe(components)
     schemas = iter(found)
     paths: dict[str, Schema] = {}
     shared = Shared()
@@ -66,7 +68,12 @@ def document(routes: Iterable[Route], version: str) -> bytes:
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
-            "info": {"title": TITLE, "version": version, "x-api-version": API_VERSION},
+            "info": {
+                "title": TITLE,
+                "version": version,
+                "description": ABOUT,
+                "x-api-version": API_VERSION,
+            },
             "tags": [{"name": tag} for tag in dict.fromkeys(map(_tag, chosen))],
             "paths": paths,
             "components": _components(dict(sorted(components.items())), shared),
@@ -163,7 +170,8 @@ def _parameters(route: Route) -> Iterator[Schema]:
         schema: Schema = {"type": "string", "minLength": 1}
         if name in PATH_PATTERNS:
             schema = {"type": "string", "pattern": PATH_PATTERNS[name]}
-        yield {"name": name, "in": "path", "required": True, "schema": schema}
+        told = {"name": name, "in": "path", "description": PATH[name]}
+        yield told | {"required": True, "schema": schema}
     for query in route.query:
         yield _query(query)
     headers: list[str] = []

@@ -9,12 +9,14 @@ import pytest
 
 from appstrate.boot import Server
 from appstrate.http.call import Call, Route, Scope
+from appstrate.http.descriptions import FIELDS
 from appstrate.http.openapi import UndescribedError, document, plain_path
 from appstrate.http.routes import every_route
 from support.api import Api, Json
 
 WRITE = """
 import sys
+from appstrate.http.descriptions import FIELDS
 from appstrate.http.openapi import document
 from appstrate.http.routes import every_route
 sys.stdout.buffer.write(document(every_route(), "1"))
@@ -163,3 +165,49 @@ async def test_the_page_loads_nothing_from_elsewhere(server: Server) -> None:
     assert "<style" not in text
     assert not re.search(r"<script(?! src)", text)
     assert not re.search(r"\son\w+=|\sstyle=", text)
+
+
+async def test_every_parameter_says_what_it_is(described: Json) -> None:
+    known = described["components"]["parameters"]
+    for path, by_method in described["paths"].items():
+        for operation in by_method.values():
+            for given in operation["parameters"]:
+                told = known[given["$ref"].rpartition("/")[2]] if "$ref" in given else given
+                assert told["description"], (path, told["name"])
+
+
+async def test_what_is_said_of_fields_is_said_of_fields_there_are(described: Json) -> None:
+    schemas = described["components"]["schemas"]
+    fields = {
+        name
+        for schema, told in schemas.items()
+        for field in told.get("properties", {})
+        for name in (field, f"{schema}.{field}")
+    }
+
+    assert set(FIELDS) <= fields
+    assert "IANA" in schemas["ScheduleSpec"]["properties"]["timezone"]["description"]
+
+
+async def test_the_document_begins_with_how_to_come_in(described: Json) -> None:
+    about = described["info"]["description"]
+
+    assert all(f"`{name}`" in about for name in ("X-Org-Id", "X-Application-Id", "Appstrate-User"))
+
+
+async def test_the_page_can_send_every_kind_of_body(described: Json, server: Server) -> None:
+    script = (await Api(server.url).get("/api/docs/docs.js")).body.decode()
+    bodies = {
+        kind
+        for by_method in described["paths"].values()
+        for operation in by_method.values()
+        for kind in operation.get("requestBody", {}).get("content", {})
+    }
+
+    assert all(f'content["{kind}"]' in script for kind in bodies)
+
+
+async def test_who_lands_on_the_server_finds_the_page(server: Server) -> None:
+    home = await Api(server.url).get("/")
+
+    assert b'href="/api/docs"' in home.body

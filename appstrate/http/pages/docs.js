@@ -49,7 +49,7 @@ function fields(schema, depth) {
     const title = [
       make("code", { class: needed.has(name) ? "needed" : undefined }, name), " ",
       make("span", { class: "type" }, typeOf(field)), " ",
-      field.description || "",
+      ...withCode(field.description || ""),
     ];
     const inner = children(field, depth);
     list.append(make("li", {}, inner
@@ -61,7 +61,7 @@ function fields(schema, depth) {
 
 function drawSchema(schema) {
   const told = resolve(schema).description;
-  return make("div", {}, make("p", {}, make("code", {}, typeOf(schema)), told ? ` – ${told}` : ""), children(schema, 0));
+  return make("div", {}, make("p", {}, make("code", {}, typeOf(schema)), ...withCode(told ? ` – ${told}` : "")), children(schema, 0));
 }
 
 function example(schema, depth = 0) {
@@ -93,15 +93,20 @@ function drawParameters(parameters, inputs) {
   return table;
 }
 
+function paragraphs(text) {
+  return text.split("\n\n").filter(Boolean).map((each) => make("p", {}, ...withCode(each)));
+}
+
 function who() {
   const headers = {};
   if ($("key").value) headers.Authorization = `Bearer ${$("key").value}`;
   if ($("org").value) headers["X-Org-Id"] = $("org").value;
   if ($("application").value) headers["X-Application-Id"] = $("application").value;
+  if ($("user").value) headers["Appstrate-User"] = $("user").value;
   return headers;
 }
 
-function requestOf(path, method, inputs, body) {
+function requestOf(path, method, inputs, body, form) {
   const headers = who();
   const query = new URLSearchParams();
   let url = path;
@@ -115,9 +120,12 @@ function requestOf(path, method, inputs, body) {
   if (body instanceof HTMLTextAreaElement) {
     options.body = body.value;
     headers["Content-Type"] = "application/json";
-  } else if (body && body.files.length) {
+  } else if (body && body.files.length && form) {
     options.body = new FormData();
     options.body.append("file", body.files[0]);
+  } else if (body && body.files.length) {
+    options.body = body.files[0];
+    headers["Content-Type"] = body.files[0].type || "application/octet-stream";
   }
   return [query.size ? `${url}?${query}` : url, options];
 }
@@ -140,8 +148,9 @@ async function show(response, shown) {
 
 function drawTrial(path, method, operation, inputs) {
   const content = operation.requestBody ? operation.requestBody.content : {};
+  const form = Boolean(content["multipart/form-data"]);
   let body;
-  if (content["multipart/form-data"]) body = make("input", { type: "file", "aria-label": "file" });
+  if (form || content["application/octet-stream"]) body = make("input", { type: "file", "aria-label": "file" });
   else if (content["application/json"]) {
     body = make("textarea", { "aria-label": "body", spellcheck: "false" });
     body.value = JSON.stringify(example(content["application/json"].schema), null, 2);
@@ -154,7 +163,7 @@ function drawTrial(path, method, operation, inputs) {
     shown.hidden = false;
     shown.textContent = "…";
     try {
-      const [url, options] = requestOf(path, method, inputs, body);
+      const [url, options] = requestOf(path, method, inputs, body, form);
       await show(await fetch(url, { ...options, signal: stop.signal }), shown);
     } catch (error) {
       if (error.name !== "AbortError") shown.append(String(error));
@@ -175,7 +184,7 @@ function draw() {
   const parts = [
     make("h2", {}, make("span", { class: "method" }, method.toUpperCase()), " ", path),
     make("p", {}, operation.summary),
-    ...(operation.description || "").split("\n\n").filter(Boolean).map((text) => make("p", {}, ...withCode(text))),
+    ...paragraphs(operation.description || ""),
   ];
   if (operation.parameters.length) parts.push(make("h3", {}, "Parameters"), drawParameters(operation.parameters, inputs));
   parts.push(drawTrial(path, method, operation, inputs));
@@ -223,7 +232,9 @@ function list() {
 async function start() {
   api = await (await fetch("openapi.json")).json();
   $("about").textContent = `${api.info.version}, API ${api.info["x-api-version"]}`;
-  for (const id of ["org", "application"]) {
+  $("intro").replaceChildren(...paragraphs(api.info.description));
+  $("identity").addEventListener("submit", (event) => event.preventDefault());
+  for (const id of ["org", "application", "user"]) {
     $(id).value = sessionStorage.getItem(id) || "";
     $(id).addEventListener("change", () => sessionStorage.setItem(id, $(id).value));
   }

@@ -169,7 +169,7 @@ def _form(given: dict[str, str], refused: str = "") -> str:
     )
     inputs = "".join(_input(given, *field) for field in FIELDS)
     return (
-        f"<p>Its owner administers it. This makes the owner and their organization, once.</p>{told}"
+        f"<p>This makes you its owner, who administers it, and makes you an organization.</p>{told}"
         f'<form method="post" action="/claim">{kept}{inputs}<button>Claim</button></form>'
     )
 
