@@ -69,6 +69,8 @@ def _path(under: str, error: jsonschema_rs.ValidationError) -> str:
 def _sentence(error: jsonschema_rs.ValidationError) -> str:
     if error.kind.name == "required":
         return "is required"
+    if CODES.get(error.kind.name) == "unknown_field":
+        return "is not known here: leave it out"
     return error.message if len(error.message) <= 300 else error.message[:300] + "…"
 
 

@@ -143,7 +143,9 @@ def http_error(error: web.HTTPException) -> Refusal:
         case 404:
             return NotFound("there is no such path")
         case 405:
-            return Rejected("this path does not take this method", code="method_not_allowed")
+            takes = ", ".join(error.headers.get("Allow", "").split(","))
+            told = f"this path does not take this method, only {takes}"
+            return Rejected(told, code="method_not_allowed")
         case 413:
             return Rejected("the body is too large", code="payload_too_large")
         case _:

@@ -204,3 +204,21 @@ async def test_a_key_in_a_foreign_application_is_told_which_header_to_leave_out(
 
     assert (answer.status, answer.json["param"]) == (403, "X-Application-Id")
     assert "leave X-Application-Id out" in answer.json["detail"]
+
+
+async def test_an_input_that_an_agent_does_not_take_is_told_plainly(owner: Api) -> None:
+    closed = {"type": "object", "additionalProperties": False}
+    schema = closed | {"properties": {"topic": {"type": "string"}}}
+    agent = await owner.new_agent("closed", input={"schema": schema})
+
+    answer = await owner.launch(agent, {"input": {"x": 1}})
+
+    assert answer.json.get("param") == "input.x", answer.body
+    assert answer.json["detail"] == "input.x is not known here: leave it out"
+
+
+async def test_a_method_that_a_path_does_not_take_is_told_with_those_it_does(owner: Api) -> None:
+    answer = await owner.request("PATCH", "/api/schedules/sched_x", json={})
+
+    assert (answer.status, answer.code) == (405, "method_not_allowed")
+    assert answer.json["detail"].endswith("only DELETE, GET, HEAD, PUT")
