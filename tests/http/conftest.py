@@ -9,8 +9,11 @@ import pytest
 from appstrate.boot import Server, serving
 from appstrate.settings import read_settings
 from support.api import Api, new_owner
-from support.fake_model import FakeModel, fake_model
+from support.fake_model import FakeModel, Hang, fake_model
+from support.played import PlayedRun, settled
 from support.receiver import Receiver, receiving
+from support.sinks import secret_of
+from support.waiting import eventually
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +39,15 @@ async def fake() -> AsyncIterator[FakeModel]:
 @pytest.fixture
 async def owner(server: Server) -> Api:
     return await new_owner(server.url)
+
+
+@pytest.fixture
+async def played(owner: Api, server: Server, fake: FakeModel) -> PlayedRun:
+    name = fake.script(f"hang-{owner.org['slug']}", Hang())
+    await owner.new_model(fake, name)
+    run = (await owner.launch(await owner.new_agent("played"))).json["id"]
+    await eventually(lambda: fake.requests_of(name))
+    return PlayedRun(owner, run, await secret_of(server, run), await settled(server, run))
 
 
 @pytest.fixture

@@ -1,104 +1,15 @@
-"""The signed event sink: a run that the test itself plays, over HTTP as an agent would."""
+"""The signed event sink: events of a run that the test itself plays, over HTTP."""
 
 import asyncio
-import json
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from actors.runs.signing import sign
 from appstrate.boot import Server
-from support.api import Answer, Api
-from support.fake_model import FakeModel, Hang
-from support.sinks import database_of, secret_of
-from support.waiting import eventually
-
-
-@dataclass
-class PlayedRun:
-    """A run whose program hangs, so that the test can speak for it: number 1 is the test's first
-    event, after the `before` that the program sent by itself.
-    """
-
-    api: Api
-    id: str
-    secret: str
-    before: int
-
-    async def send(
-        self, path: str, body: bytes, *, message_id: str | None = None, **headers: str
-    ) -> Answer:
-        message_id = message_id or str(uuid4())
-        timestamp = headers.pop("timestamp", str(int(time.time())))
-        signature = headers.pop("signature", sign(self.secret, message_id, timestamp, body))
-        signed = {
-            "webhook-id": message_id,
-            "webhook-timestamp": timestamp,
-            "webhook-signature": signature,
-        }
-        kept = {name: value for name, value in signed.items() if value}
-        return await Api(self.api.url).request(
-            "POST", f"/api/runs/{self.id}/events{path}", data=body, headers=kept
-        )
-
-    async def event(self, sequence: int, kind: str, data: Any, **options: Any) -> Answer:
-        return await self.send("", self.encode(sequence, kind, data), **options)
-
-    def encode(
-        self, sequence: int, kind: str, data: Any, changes: dict[str, Any] | None = None
-    ) -> bytes:
-        event = {
-            "specversion": "1.0",
-            "type": kind,
-            "source": f"/afps/runs/{self.id}",
-            "id": str(uuid4()),
-            "time": datetime.now(UTC).isoformat(),
-            "datacontenttype": "application/json",
-            "data": data,
-            "sequence": self.before + sequence,
-        }
-        return json.dumps(event | (changes or {})).encode()
-
-    async def log(self, sequence: int, message: str, **options: Any) -> Answer:
-        return await self.event(
-            sequence, "log.written", {"level": "info", "message": message}, **options
-        )
-
-    async def finalize(self, **report: Any) -> Answer:
-        return await self.send("/finalize", json.dumps(report).encode())
-
-    async def messages(self) -> list[str]:
-        lines = await self.api.logs(self.id)
-        return [line["message"] for line in lines if line["event"] == "log"]
-
-    async def now(self) -> dict[str, Any]:
-        return dict((await self.api.get(f"/api/runs/{self.id}")).json)
-
-
-@pytest.fixture
-async def played(owner: Api, server: Server, fake: FakeModel) -> PlayedRun:
-    name = fake.script(f"hang-{owner.org['slug']}", Hang())
-    await owner.new_model(fake, name)
-    run = (await owner.launch(await owner.new_agent("played"))).json["id"]
-    await eventually(lambda: fake.requests_of(name))
-    return PlayedRun(owner, run, await secret_of(server, run), await settled(server, run))
-
-
-async def settled(server: Server, run: str) -> int:
-    """The number of a hanging program's last event, once it has arrived."""
-    ready = "SELECT 1 FROM run_logs WHERE run_id = $1 AND message LIKE 'runtime ready in %'"
-    async with asyncio.timeout(10):
-        while await database_of(server).fetchval(ready, run) is None:  # noqa: ASYNC110 - it tells nobody
-            await asyncio.sleep(0.01)
-    last = "SELECT last_sequence FROM run_sinks WHERE run_id = $1"
-    return int(await database_of(server).fetchval(last, run))
-
-
-OK_USAGE = {"input_tokens": 10, "output_tokens": 5}
+from support.played import OK_USAGE, PlayedRun
+from support.sinks import database_of
 
 
 async def test_events_in_sequence_are_persisted(played: PlayedRun) -> None:
@@ -301,106 +212,6 @@ async def test_metrics_show_in_the_run_at_once(played: PlayedRun) -> None:
     assert run["status"] == "running"
     assert run["token_usage"]["input_tokens"] == 10
     assert run["cost"] == 0.25
-
-
-async def test_a_run_ends_once_and_its_sink_closes(played: PlayedRun) -> None:
-    await played.log(1, "before")
-    await played.log(3, "early, released by the end")
-    first = await played.finalize(status="success", output={"a": 1}, usage=OK_USAGE)
-    second = await played.finalize(status="failed", error={"message": "no"}, usage=OK_USAGE)
-    late = await played.log(4, "after")
-    beat = await played.send("/heartbeat", b"{}")
-    run = await played.now()
-
-    assert (first.json, second.json) == ({"ok": True}, {"ok": True})
-    assert (late.status, late.code) == (410, "run_sink_closed")
-    assert (beat.status, beat.code) == (410, "run_sink_closed")
-    assert (run["status"], run["result"], run["error"]) == ("success", {"output": {"a": 1}}, None)
-    assert await played.messages() == ["before", "early, released by the end"]
-    events = [line["event"] for line in await played.api.logs(played.id)]
-    assert events[-2:] == ["result", "run_completed"]
-    assert events.count("run_completed") == 1
-
-
-async def test_racing_reports_end_a_run_once(played: PlayedRun) -> None:
-    reports = [played.finalize(status="success", output={"n": n}, usage=OK_USAGE) for n in range(6)]
-    answers = await asyncio.gather(*reports, played.api.post(f"/api/runs/{played.id}/cancel"))
-    events = [line["event"] for line in await played.api.logs(played.id)]
-
-    assert {a.status for a in answers} <= {200, 409}
-    assert events.count("run_completed") == 1
-    assert (await played.now())["status"] in ("success", "cancelled")
-
-
-async def test_a_success_that_never_reached_a_model_is_none(played: PlayedRun) -> None:
-    await played.finalize(status="success", output={"a": 1}, usage={})
-    run = await played.now()
-
-    assert run["status"] == "failed"
-    assert "could not reach the LLM API" in run["error"]
-
-
-@pytest.mark.parametrize(
-    ("report", "status", "error"),
-    [
-        ({"usage": OK_USAGE}, "success", None),
-        ({"error": {"message": "broke", "code": 7}}, "failed", "broke"),
-        ({"status": "timeout", "error": {"message": "late"}}, "timeout", "late"),
-        (
-            {"status": "success", "usage": OK_USAGE, "cost": "free", "durationMs": "x"},
-            "success",
-            None,
-        ),
-    ],
-)
-async def test_a_report_is_strict_where_it_matters_and_forgiving_elsewhere(
-    played: PlayedRun, report: dict[str, Any], status: str, error: str | None
-) -> None:
-    assert (await played.finalize(**report)).status == 200
-    run = await played.now()
-
-    assert (run["status"], run["error"]) == (status, error)
-
-
-async def test_a_report_that_is_none_is_refused_and_the_run_goes_on(played: PlayedRun) -> None:
-    assert (await played.finalize(status="splendid")).fields == {"status": "invalid_value"}
-    odd = await played.finalize(error={"message": 3})
-    assert odd.fields == {"error.message": "invalid_value"}
-    assert (await played.send("/finalize", b"[]")).status == 400
-    assert (await played.now())["status"] == "running"
-
-
-async def test_an_output_too_large_is_dropped_with_a_warning(played: PlayedRun) -> None:
-    await played.finalize(status="success", output={"x": "y" * 600_000}, usage=OK_USAGE)
-    run = await played.now()
-
-    assert (run["status"], run["result"]) == ("success", None)
-    assert "result_dropped" in [line["event"] for line in await played.api.logs(played.id)]
-
-
-async def test_a_cancelled_run_keeps_the_output_it_had_delivered(played: PlayedRun) -> None:
-    await played.event(1, "output.emitted", {"data": {"part": 1}})
-    await played.api.post(f"/api/runs/{played.id}/cancel")
-    run = await played.now()
-
-    assert (run["status"], run["result"]) == ("cancelled", {"output": {"part": 1}})
-
-
-async def test_a_large_output_is_kept_whole_for_whoever_ends_the_run(played: PlayedRun) -> None:
-    large = {"text": "x" * 100_000}
-    await played.event(1, "output.emitted", {"data": large})
-    await played.api.post(f"/api/runs/{played.id}/cancel")
-
-    assert (await played.now())["result"] == {"output": large}
-
-
-async def test_details_of_a_report_that_make_no_sense_are_left_out(played: PlayedRun) -> None:
-    await played.finalize(
-        status="success", usage=OK_USAGE, cost=0, artifacts={"status": "odd", "published": 1}
-    )
-    run = await played.now()
-
-    assert (run["status"], run["cost"], run["artifacts"]) == ("success", None, None)
 
 
 async def test_a_sign_of_life_is_taken(played: PlayedRun) -> None:
